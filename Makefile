@@ -19,7 +19,7 @@ ETCD := target/etcd/usr/bin/etcd
 REDIS := target/redis/.ready
 BALANCERS := target/balancers/.ready
 
-.PHONY: help test test-systemd test-compose tools packages bench bench-cluster lint fmt audit advisories fuzz-build soak soak-cluster soak-simulation fault-table
+.PHONY: help test test-systemd test-compose test-older tools packages bench bench-cluster lint fmt audit advisories fuzz-build soak soak-cluster soak-simulation fault-table
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -113,6 +113,9 @@ advisories: ## Update tests/proof/advisories.toml from a checkout DB=DIR of the 
 
 fuzz-build: ## Build the fuzz targets, without the instrumentation that needs a nightly toolchain
 	cargo build --locked --manifest-path fuzz/Cargo.toml --target-dir target
+
+test-older: tools ## Run the program of an older release OLDER=FILE beside this one, in one cluster, until it is replaced
+	OLDER=$(abspath $(OLDER)) cargo test --locked --features mutants --test all cluster::older_release -- --ignored --nocapture
 
 soak: tools ## Run the crash tests for hours: ROUNDS kills and as many power losses, with an optimised binary
 	PROOF_ROUNDS=$(ROUNDS) cargo test --locked --release proof::crash -- --nocapture

@@ -33,6 +33,8 @@ byte_enum! {
         Modes = 6,
         /// Entries and snapshots that may name the dialects of Terraform and Redis.
         MoreDialects = 7,
+        /// Snapshots in which a delay tells for whom it counts.
+        ModeBounds = 8,
     }
 }
 
@@ -40,6 +42,7 @@ impl Format {
     /// Nodes of older releases may have to read a snapshot of a table below their level.
     pub fn of_snapshot(level: u32) -> Format {
         let newest_first = [
+            (Feature::ModeBounds, Format::ModeBounds),
             (Feature::MoreDialects, Format::MoreDialects),
             (Feature::Modes, Format::Modes),
             (Feature::Callers, Format::Callers),
@@ -272,7 +275,7 @@ fn limit_count(format: Format) -> usize {
         Format::SingleNode => 13,
         Format::Clusters | Format::EventOrigins | Format::TableIds => 14,
         Format::Callers => Limits::COUNT_BEFORE_MODES,
-        Format::Modes | Format::MoreDialects => Limits::COUNT,
+        Format::Modes | Format::MoreDialects | Format::ModeBounds => Limits::COUNT,
     }
 }
 

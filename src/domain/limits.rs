@@ -5,7 +5,7 @@ use super::refusal::{Field, Pool, Refusal, ShareOf};
 use super::terms::SHARED;
 
 /// The highest feature level that this program supports.
-pub const FEATURE_LEVEL: u32 = Feature::MoreDialects as u32;
+pub const FEATURE_LEVEL: u32 = Feature::ModeBounds as u32;
 
 /// What apply may do is decided by the table's feature level, which rises only when every recorded node supports the new
 /// one. Each feature has the level from which on there is it; level 1 is a single node.
@@ -26,6 +26,9 @@ pub enum Feature {
     Modes = 7,
     /// Holds are taken through the dialects of Terraform and Redis, whose bytes older releases cannot read.
     MoreDialects = 8,
+    /// Delayed locks and marks count for their callers; a shared lock has a largest number of holders, a counted one a
+    /// smallest size.
+    ModeBounds = 9,
 }
 
 /// Declares the limits once; each leadership sets them. Their order is that of the formats: append, never reorder.
@@ -107,6 +110,17 @@ impl Limits {
         Limits::from_values(values)
     }
 
+    /// With the limits that a table below the level of modes does not have yet, as they are going to be: so that a request is
+    /// refused because of the level, and not because everything is above a limit of 0.
+    pub fn with_modes_of(self, configured: &Limits) -> Limits {
+        if self.have_modes() {
+            return self;
+        }
+        let mut values = self.values();
+        values[Limits::COUNT_BEFORE_MODES..].copy_from_slice(&configured.values()[Limits::COUNT_BEFORE_MODES..]);
+        Limits::from_values(values)
+    }
+
     pub(super) fn have_modes(&self) -> bool {
         *self != self.without_modes()
     }
@@ -139,6 +153,7 @@ impl Limits {
             Pool::Holds => (self.holds_max, SHARE_MIN),
             Pool::Sessions => (self.sessions_max, SHARE_MIN),
             Pool::IdempotencyKeys => (self.requests_max, SHARE_MIN),
+            Pool::Marks => (self.marks_max, SHARE_MIN),
             Pool::Bytes if self.table_bytes_max == 0 => return None,
             Pool::Bytes => (self.table_bytes_max, 0),
         };

@@ -30,6 +30,8 @@ byte_enum! {
         Sessions = 1,
         IdempotencyKeys = 2,
         Bytes = 3,
+        /// High-water marks of resources.
+        Marks = 4,
     }
 }
 
@@ -65,6 +67,7 @@ impl Pool {
             Pool::Sessions => "sessions.count_max",
             Pool::IdempotencyKeys => "locks.requests_max",
             Pool::Bytes => "locks.table_bytes_max",
+            Pool::Marks => "fences.marks_max",
         }
     }
 }
@@ -104,6 +107,8 @@ pub enum Refusal {
         size: u32,
     },
     ZeroSize,
+    /// A counted lock has at least two places: with one it would be exclusive.
+    SizeOfOne,
     /// There is no lock of this name.
     NoSuchLock,
     /// The lock exists, but this proof matches none of its holds.

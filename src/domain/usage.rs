@@ -20,6 +20,8 @@ const IDEMPOTENCY_KEY_BYTES: u64 = 240;
 /// Terms and the bookkeeping of a hold that has them; names and values are counted by their lengths.
 const TERMS_BYTES: u64 = 200;
 const MARK_BYTES: u64 = 200;
+/// With its place in the order of their ends.
+const DELAY_BYTES: u64 = 120;
 /// A text with its own allocation.
 const TEXT_BYTES: u64 = 32;
 /// The tree of a hold's metadata, and each of its entries.
@@ -29,10 +31,11 @@ const METADATA_ENTRY_BYTES: u64 = 96;
 /// How much is used of each pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Usage {
-    /// Holds and waiters.
+    /// Holds, waiters, and locks whose last hold delays the next.
     pub holds: u64,
     pub sessions: u64,
     pub idempotency_keys: u64,
+    pub marks: u64,
     pub bytes: u64,
 }
 
@@ -46,7 +49,7 @@ pub struct Usages {
 }
 
 impl Usage {
-    const NOTHING: Usage = Usage { holds: 0, sessions: 0, idempotency_keys: 0, bytes: 0 };
+    const NOTHING: Usage = Usage { holds: 0, sessions: 0, idempotency_keys: 0, marks: 0, bytes: 0 };
     pub const SESSION: Usage = Usage { sessions: 1, bytes: SESSION_BYTES, ..Usage::NOTHING };
 
     pub fn of_hold(name: &str, label: Option<&str>, metadata: &Metadata) -> Usage {
@@ -63,9 +66,14 @@ impl Usage {
         Usage { bytes: self.bytes.saturating_add(bytes), ..self }
     }
 
+    /// A lock that nobody is granted for a while counts as a hold of whoever had it.
+    pub fn of_delay(name: &str) -> Usage {
+        Usage { holds: 1, bytes: DELAY_BYTES + of_lock(name, None, &Metadata::default()), ..Usage::NOTHING }
+    }
+
     /// A resource with its high-water mark.
     pub fn of_mark(resource: &str) -> Usage {
-        Usage { bytes: MARK_BYTES + resource.len() as u64, ..Usage::NOTHING }
+        Usage { marks: 1, bytes: MARK_BYTES + resource.len() as u64, ..Usage::NOTHING }
     }
 
     /// An idempotency key, with the name of the lock that the request was given.
@@ -99,6 +107,7 @@ impl Usage {
             holds: each(self.holds, other.holds),
             sessions: each(self.sessions, other.sessions),
             idempotency_keys: each(self.idempotency_keys, other.idempotency_keys),
+            marks: each(self.marks, other.marks),
             bytes: each(self.bytes, other.bytes),
         }
     }
@@ -108,6 +117,7 @@ impl Usage {
             Pool::Holds => self.holds,
             Pool::Sessions => self.sessions,
             Pool::IdempotencyKeys => self.idempotency_keys,
+            Pool::Marks => self.marks,
             Pool::Bytes => self.bytes,
         }
     }

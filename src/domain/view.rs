@@ -131,7 +131,18 @@ impl Default for LockFilter {
     }
 }
 
+impl HoldView {
+    /// The names of a hold of several; none for any other.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.terms.iter().flat_map(|terms| &terms.names).map(|(name, _)| name)
+    }
+}
+
 impl LockView {
+    pub fn into_hold(self, key: HoldKey) -> Option<HoldView> {
+        self.holds.into_iter().find(|hold| hold.key == key)
+    }
+
     /// The lock at `now`, without what has ended; `None` if nothing is left. `live` finds sessions that have not ended.
     pub(super) fn of<'a>(
         name: &Name,
@@ -145,7 +156,7 @@ impl LockView {
         let holds: Vec<HoldView> = live_holds.map(|hold| HoldView::of(hold, session_end(hold))).collect();
         let waits = |waiter: &Waiter| !waiter.deadline.is_past(now) && is_owned(&waiter.owner);
         let waiters = lock.queue().iter().filter(|(_, waiter)| waits(waiter)).count() as u32;
-        let delayed_until = lock.delay().map(|(until, _)| until).filter(|until| !until.is_past(now));
+        let delayed_until = lock.delay().map(|delay| delay.until).filter(|until| !until.is_past(now));
         let is_in_use = !holds.is_empty() || waiters > 0 || delayed_until.is_some();
         let (name, size) = (name.clone(), lock.size());
         is_in_use.then(|| LockView { name, size, holds, waiters, delayed_until, queue: None })

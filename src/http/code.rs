@@ -144,6 +144,7 @@ impl From<&Refusal> for Code {
             Refusal::WaitCancelled => Code::WaitCancelled,
             Refusal::SizeMismatch { .. } => Code::SizeMismatch,
             Refusal::ZeroSize
+            | Refusal::SizeOfOne
             | Refusal::NulInName
             | Refusal::UnboundedHold
             | Refusal::WeightAboveSize { .. }

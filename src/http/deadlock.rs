@@ -1,6 +1,6 @@
 //! A deadlock as the caller may see it.
 
-use crate::domain::Blocked;
+use crate::domain::{Blocked, Party};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,13 +15,26 @@ pub struct BlockedBy {
     waited_for_by: String,
 }
 
+/// Instead of an owner label of a lock that the caller may not see.
+const HIDDEN: &str = "an owner that this credential may not see";
+
+fn shown(party: &Party, is_seen: bool) -> String {
+    match party {
+        Party::Label(_) if !is_seen => HIDDEN.to_owned(),
+        party => party.shown(),
+    }
+}
+
 impl BlockedBy {
-    /// The steps of a cycle. The names that the caller may not see are not told.
+    /// The steps of a cycle. Names that the caller may not see, and owner labels that hold or wait for these, are not told.
     pub fn all(cycle: &[Blocked], may_see: impl Fn(&str) -> bool) -> Vec<BlockedBy> {
-        let step = |Blocked { name, by, waiter }: &Blocked| BlockedBy {
-            name: may_see(name).then(|| name.to_string()),
-            held_by: by.shown(),
-            waited_for_by: waiter.shown(),
+        let step = |Blocked { name, by, waiter }: &Blocked| {
+            let is_seen = may_see(name);
+            BlockedBy {
+                name: is_seen.then(|| name.to_string()),
+                held_by: shown(by, is_seen),
+                waited_for_by: shown(waiter, is_seen),
+            }
         };
         cycle.iter().map(step).collect()
     }

@@ -116,6 +116,9 @@ fn refused(code: Code, refusal: &Refusal, names: &FieldNames) -> Failure {
     match refusal {
         Refusal::LimitExceeded { field, limit } => limit_exceeded(*field, *limit, names),
         Refusal::NulInName => Failure::field(name, format!("{name} must not contain a NUL character")),
+        Refusal::SizeOfOne => {
+            Failure::field(size, format!("{size} must be greater than 1: with 1 the lock would be exclusive"))
+        }
         Refusal::ZeroSize => Failure::field(size, format!("{size} must be greater than 0")),
         Refusal::UnboundedHold => Failure::field(lease, format!("{lease} is needed to wait without a session")),
         Refusal::TableFull { limit } => {
@@ -152,8 +155,11 @@ fn refused(code: Code, refusal: &Refusal, names: &FieldNames) -> Failure {
         Refusal::TokenBelowMark { mark } => Failure::new(code, format!("token {} was accepted before", mark.0))
             .with(More { mark: Some(mark.0), cycle: None }),
         Refusal::NotYet { level, node } => {
-            let whose = node.map_or_else(|| "a member of the cluster".to_owned(), |node| format!("node {node}"));
-            Failure::new(code, format!("this needs feature level {level}, which {whose} lacks: upgrade it first"))
+            let why = match node {
+                Some(node) => format!("which node {node} lacks: upgrade it first"),
+                None => "which the cluster is about to reach: try again in a moment".to_owned(),
+            };
+            Failure::new(code, format!("this needs feature level {level}, {why}"))
         }
         Refusal::QueueFull { limit }
         | Refusal::HoldsFull { limit }
@@ -183,6 +189,7 @@ fn share_full(pool: Pool, whose: ShareOf, limit: u64) -> String {
         Pool::Sessions => "sessions",
         Pool::IdempotencyKeys => "idempotency keys",
         Pool::Bytes => "bytes of the lock table",
+        Pool::Marks => "marks",
     };
     let whose = match whose {
         ShareOf::Credential => "this credential",

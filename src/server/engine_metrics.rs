@@ -78,7 +78,7 @@ fn register_counters(shown: &mut Registry, stats: &Stats) {
 fn register_gauges(shown: &mut Registry, overview: &Overview, cluster: &ClusterView) {
     let (counts, log) = (&overview.counts, &overview.log);
     for (name, help, value) in [
-        ("locks_held", "Locks in use (with a hold or a waiter)", counts.locks),
+        ("locks_held", "Locks in use: with a hold, a waiter or a lock delay", counts.locks),
         ("holds", "Holds of all locks", counts.holds),
         ("waiters", "Requests waiting for a lock", counts.waiters),
         ("sessions", "Open sessions", counts.sessions),

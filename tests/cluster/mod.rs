@@ -31,6 +31,7 @@ mod membership;
 mod metronome;
 mod network;
 mod node;
+mod older_release;
 mod power;
 mod removal;
 mod retries;

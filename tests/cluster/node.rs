@@ -28,6 +28,8 @@ pub struct Node {
     address: SocketAddr,
     /// After `latchd serve`, the storage, the listener and its certificate.
     pub arguments: Vec<String>,
+    /// What is started instead of the program under test.
+    pub program: Option<PathBuf>,
     running: Option<Running>,
     /// What the processes before the present one wrote.
     past: Vec<Captured>,
@@ -45,7 +47,7 @@ impl Node {
         std::fs::create_dir_all(&home).expect("a folder for the node can be made");
         let address = SocketAddr::new(network.address(id), HTTPS_PORT);
         let (data, flush_delay) = (home.join("data"), home.join("flush-delay"));
-        Self { id, data, flush_delay, disk: None, address, arguments, running: None, past: Vec::new() }
+        Self { id, data, flush_delay, disk: None, address, arguments, program: None, running: None, past: Vec::new() }
     }
 
     /// Where clients reach it.
@@ -61,7 +63,7 @@ impl Node {
     pub fn start(&mut self, network: &Network, mutant: Option<&str>) {
         assert!(!self.is_running(), "node {} runs already", self.id);
         self.reap();
-        let mut command = network.command(self.id, latchd());
+        let mut command = network.command(self.id, self.program.as_deref().unwrap_or_else(|| latchd()));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("LATCHD_") {
                 command.env_remove(name);

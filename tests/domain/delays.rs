@@ -1,8 +1,11 @@
 //! Lock delays: after an unclean end of a hold nobody is granted the lock for a while.
 
-use super::kit::{Asking, Bench, ask, cancel, close, force, key, name, release, upgrade};
+use super::kit::{Asking, Bench, RUN, ask, caller, cancel, close, force, key, name, release, start, upgrade};
 use super::kit_modes::{LONG_MS, grants, transfer, wait, wait_ends};
-use latchd::domain::{Acquire, Event, Field, Incarnation, Refusal, SHARED, Timestamp, Token, WaitEnd};
+use latchd::domain::{
+    Acquire, Command, Event, Field, Incarnation, LeaderStart, Pool, Refusal, SHARED, ShareOf, Timestamp, Token, Usage,
+    WaitEnd,
+};
 
 const DELAY_MS: u64 = 100;
 
@@ -195,4 +198,50 @@ fn delay_above_the_limit_is_refused() {
     let too_long = Refusal::LimitExceeded { field: Field::LockDelay, limit: DELAY_MS - 1 };
     assert_eq!(bench.refused(delayed(ask("a", 1).lease_ms(10))), too_long);
     assert_eq!(bench.table.counts().locks, 0);
+}
+
+#[test]
+fn delayed_lock_counts_as_a_hold_of_whoever_had_it() {
+    let mut bench = Bench::with_limits(|limits| (limits.holds_max, limits.credential_share) = (20, 400));
+    for number in 0..8 {
+        bench.acquired(delayed(ask(&format!("delayed-{number}"), number).lease_ms(10)).by(caller(1, 0)));
+    }
+    bench.pass_ms(11).tick();
+    let share = Refusal::ShareFull { pool: Pool::Holds, whose: ShareOf::Credential, limit: 8 };
+    assert_eq!(bench.refused(ask("another", 20).by(caller(1, 0))), share);
+    for number in 30..42 {
+        bench.acquired(ask(&format!("lock-{number}"), number).by(caller(number, 0)));
+    }
+    assert_eq!(bench.refused(ask("another", 50).by(caller(50, 0))), Refusal::HoldsFull { limit: 20 });
+    bench.restored();
+    bench.pass_ms(DELAY_MS + 1).tick();
+    assert_eq!(bench.table.usages().all.holds, 12, "the delays are over");
+    bench.acquired(ask("another", 20).by(caller(1, 0)));
+    bench.restored();
+}
+
+#[test]
+fn delay_that_replaces_a_shorter_one_counts_for_its_own_holder() {
+    let mut bench = Bench::new();
+    bench.acquired(delayed(ask("a", 1).shared().lease_ms(10)).by(caller(1, 0)));
+    bench.acquired(delayed(ask("a", 2).shared().lease_ms(20)).by(caller(2, 0)));
+    bench.pass_ms(11).tick();
+    bench.pass_ms(11).tick();
+    assert_eq!((bench.seen("a"), bench.table.usages().all.holds), ((0, 0), 1));
+    bench.restored();
+    bench.pass_ms(DELAY_MS + 1).tick();
+    assert_eq!(bench.table.usages().all.holds, 0);
+}
+
+#[test]
+fn delayed_lock_below_level_9_counts_for_nobody() {
+    let mut bench = Bench::started(LeaderStart { level: 8, ..start(RUN) });
+    bench.acquired(delayed(ask("a", 1).lease_ms(10)).by(caller(1, 0)));
+    bench.pass_ms(11).tick();
+    assert_eq!(bench.table.usages().all.holds, 0);
+    bench.restored();
+    bench.outcome(Command::RaiseLevel { level: 9, limits: None });
+    bench.restored();
+    bench.pass_ms(DELAY_MS).tick();
+    assert_eq!(bench.table.usages().all, Usage::default());
 }

@@ -104,7 +104,7 @@ fn guarded_wait_is_a_plain_one_for_older_nodes() {
 
 #[test]
 fn snapshots_match_golden_bytes() {
-    for (version, level) in [("v2", 2), ("v3", 3), ("v4", 4), ("v5", 6), ("v6", 7), ("v7", 8)] {
+    for (version, level) in [("v2", 2), ("v3", 3), ("v4", 4), ("v5", 6), ("v6", 7), ("v7", 8), ("v8", 9)] {
         let table = cluster_table(level);
         check(version, "snapshot", &snapshot(&table));
         let restored = Table::restore(&mut golden(version, "snapshot").as_slice()).expect("it can be read");
@@ -276,6 +276,10 @@ fn cluster_table(level: u32) -> Table {
     }
     if level >= 7 {
         with_modes(&mut bench);
+    }
+    if level >= 9 {
+        bench.acquired(ask("late", 32).lease_ms(1).by(caller(1, 2)).terms(|terms| terms.lock_delay_ms = 60_000));
+        bench.pass_ms(2).tick();
     }
     if level >= 8 {
         bench.acquired(ask("state", 30).label("id").dialect(Dialect::Terraform));

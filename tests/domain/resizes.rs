@@ -1,8 +1,8 @@
 //! Resize: another number of holds may have a counted lock.
 
-use super::kit::{Asking, Bench, ask, cancel, downgrade, name, release, release_names, upgrade};
+use super::kit::{Asking, Bench, RUN, ask, cancel, downgrade, name, release, release_names, start, upgrade};
 use super::kit_modes::{grants, resize, wait};
-use latchd::domain::{Acquire, Field, Incarnation, Outcome, Refusal, SHARED};
+use latchd::domain::{Acquire, Field, Incarnation, LeaderStart, Outcome, Refusal, SHARED};
 
 fn heavy(ask: Acquire, weight: u32) -> Acquire {
     ask.terms(|terms| terms.weight = weight)
@@ -33,18 +33,39 @@ fn larger_size_grants_to_the_waiters_that_fit() {
 
 #[test]
 fn smaller_size_drains() {
-    let mut bench = full(3);
-    bench.queued(wait("a", 4).size(3));
-    assert_eq!(bench.outcome(resize("a", 1)), Outcome::Resized { size: 1 });
+    let mut bench = full(4);
+    bench.queued(wait("a", 5).size(4));
+    assert_eq!(bench.outcome(resize("a", 2)), Outcome::Resized { size: 2 });
     for key in 1..=2 {
         assert_eq!(bench.outcome(release("a", key)), Outcome::Released { waiter_granted: false, names: Vec::new() });
         bench.restored();
     }
     bench.outcome(release("a", 3));
-    assert!(bench.is_held_by("a", &[4]));
-    assert_eq!(bench.outcome(resize("a", 2)), Outcome::Resized { size: 2 }, "still counted");
+    assert!(bench.is_held_by("a", &[4, 5]));
     bench.restored();
-    bench.acquired(ask("a", 5).size(2));
+}
+
+/// With one place the lock would look like an exclusive one, and an exclusive hold would be resized with it.
+#[test]
+fn size_of_one_is_refused_and_the_lock_stays_counted() {
+    let mut bench = full(2);
+    bench.queued(wait("a", 3).size(2));
+    for _ in 0..2 {
+        assert_eq!(bench.refused(resize("a", 1)), Refusal::SizeOfOne);
+        assert_eq!(bench.table.preflight(&resize("a", 1), bench.table.now()), Some(Refusal::SizeOfOne));
+        assert_eq!(bench.outcome(resize("a", 2)), Outcome::Resized { size: 2 });
+        bench.outcome(release("a", 1));
+    }
+    bench.outcome(release("a", 2));
+    bench.outcome(release("a", 3));
+    assert!(matches!(bench.outcome(resize("a", 1)), Outcome::Refused(_)), "also of an idle lock");
+}
+
+#[test]
+fn table_below_level_9_is_resized_to_one() {
+    let mut bench = Bench::started(LeaderStart { level: 8, ..start(RUN) });
+    bench.acquired(ask("a", 1).size(2));
+    assert_eq!(bench.outcome(resize("a", 1)), Outcome::Resized { size: 1 });
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Quotas: the byte limit of the table, and each caller's share of each pool.
 
 use super::kit::{
-    Asking, Bench, FIRST_TOKEN, RUN, acquire, ask, caller, cancel, close, open_as, release, renew, request, snapshot,
-    start,
+    Asking, Bench, FIRST_TOKEN, RUN, acquire, ask, caller, cancel, close, name, open_as, release, renew, request,
+    snapshot, start,
 };
 use super::kit_modes::raise_mark;
-use latchd::domain::{Acquire, Caller, Command, LeaderStart, Limits, Outcome, Pool, Refusal, ShareOf, Table};
+use latchd::domain::{Acquire, Caller, Command, LeaderStart, Limits, Outcome, Pool, Refusal, ShareOf, Table, Token};
 
 const CI: Caller = Caller { credential: 1, address: 1 };
 
@@ -104,6 +104,7 @@ fn bytes_of_waiters_and_texts_are_counted_and_freed() {
 fn shared(pool: u64) -> Bench {
     Bench::with_limits(|limits| {
         (limits.holds_max, limits.sessions_max, limits.requests_max) = (pool, pool, pool);
+        limits.marks_max = pool;
         (limits.credential_share, limits.address_share) = (500, 500);
     })
 }
@@ -116,19 +117,24 @@ fn some_of(pool: Pool, number: u8, by: Caller) -> Command {
         Pool::Sessions => open_as(unique, by),
         Pool::IdempotencyKeys => acquire(named.request(unique)),
         Pool::Holds | Pool::Bytes => acquire(named),
+        Pool::Marks => {
+            let resource = name(&format!("resource-{unique}"));
+            Command::RaiseMark { resource, token: Token(FIRST_TOKEN), caller: by }
+        }
     }
 }
 
 #[test]
 fn credential_and_address_shares_are_enforced() {
     let refused = |pool, whose, limit| Outcome::Refused(Refusal::ShareFull { pool, whose, limit });
-    for pool in [Pool::Holds, Pool::Sessions, Pool::IdempotencyKeys] {
+    for pool in [Pool::Holds, Pool::Sessions, Pool::IdempotencyKeys, Pool::Marks] {
         // A request with a key uses the pool of holds too.
         let mut bench = shared(if pool == Pool::IdempotencyKeys { 48 } else { 40 });
         bench.lead(LeaderStart {
             limits: Limits { holds_max: if pool == Pool::Holds { 40 } else { 4_000 }, ..*bench.table.limits() },
             ..start(RUN)
         });
+        bench.acquired(ask("first", 1));
         let share = if pool == Pool::IdempotencyKeys { 24 } else { 20 };
         let mut take = |number: u8, by: Caller| bench.outcome(some_of(pool, number, by));
         let is_given = |outcome: Outcome| assert!(!matches!(outcome, Outcome::Refused(_)), "{pool:?}: {outcome:?}");

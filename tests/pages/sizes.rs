@@ -32,9 +32,9 @@ fn larger_size_lets_waiters_in_and_a_smaller_one_drains() {
     assert_eq!((resized.status, body(&resized)), (200, json!({"name": "ci/pool", "size": 3})));
     let (granted, _two) = waiting.join().expect("an answer");
     assert_eq!(granted["locked"], true);
-    assert_eq!(body(&resize(&mut admin, "/v1/size?name=ci/pool", &json!(1)))["size"], 1);
+    assert_eq!(body(&resize(&mut admin, "/v1/size?name=ci/pool", &json!(2)))["size"], 2);
     let mut three = with_session(client());
-    assert_eq!(take(&mut three, 1)["locked"], false, "three still hold it");
+    assert_eq!(take(&mut three, 2)["locked"], false, "three still hold it");
     assert_eq!(take(&mut three, 3)["error"]["code"], "LockSizeMismatch", "and it has another size");
     let stopped = server.stop();
     let line = stopped.stderr.lines().find(|line| line.contains("changed the size")).expect("a log line");
@@ -47,7 +47,7 @@ fn size_that_cannot_be_is_refused() {
     let mut client = with_session(Client::plain(&server));
     assert_eq!(take(&mut client, 2)["locked"], true);
     lock(&mut client, "exclusive");
-    for size in [json!(0), json!(-1), json!(1.5), json!(1e12), json!("x"), json!(null)] {
+    for size in [json!(0), json!(1), json!(-1), json!(1.5), json!(1e12), json!("x"), json!(null)] {
         let refused = problem(&resize(&mut client, "/v1/size?name=ci/pool", &size), 400, "invalid-field");
         assert_eq!(refused["field"], "size", "{size}");
     }

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 pub const KEY: &str = "a key of the tests";
 pub const READER: &str = "a reader";
 pub const PART: &str = "a part";
+const ADMIN_OF_PART: &str = "an admin of a part";
 const RELEASE: &str = "/releaselock?lockname=a&token=";
 
 pub fn keys() -> String {
@@ -21,7 +22,8 @@ pub fn keys() -> String {
     };
     let reader = entry("reader", READER, "role = \"read-only\"");
     let part = entry("part", PART, "role = \"client\", prefixes = [\"part/\"]");
-    format!("[access]\nkeys = [{reader}, {part}]\n")
+    let admin = entry("admin-of-part", ADMIN_OF_PART, "role = \"admin\", prefixes = [\"part/\"]");
+    format!("[access]\nkeys = [{reader}, {part}, {admin}]\n")
 }
 
 pub fn with(server: &Server, secret: &str) -> Client {
@@ -121,4 +123,28 @@ fn prefix_key_sees_no_service_wide_counts() {
         health.health_info.expect("health").current_active_locks
     };
     assert_eq!((holds(KEY), holds(PART)), (1, 0));
+}
+
+#[test]
+fn hold_of_several_names_needs_the_right_to_each() {
+    let server = Spec::in_memory().api_key(KEY).configuration(&keys()).start();
+    let mut owner = with(&server, KEY);
+    assert_eq!(owner.post("/session", &json!({})).status, 201);
+    let body = |text: String| serde_json::from_str::<Value>(&text).expect("JSON");
+    let taken = body(owner.post("/v1/lock", &json!({"names": ["part/a", "other"]})).text());
+    let key = taken["key"].as_str().expect("a key");
+    let mut part = with(&server, PART);
+    assert_eq!(part.post("/session", &json!({})).status, 201);
+    let to = part.cookie("ldlm-session").expect("a session").to_owned();
+    let moved = part.post("/v1/transfer", &json!({"name": "part/a", "key": key, "to_session": to}));
+    assert_eq!(moved.status, 403, "{}", moved.text());
+    let mut admin = with(&server, ADMIN_OF_PART);
+    let target = format!("/v1/holds?name=part/a&key={key}&reason=test");
+    let forced = admin.delete(&target);
+    assert!(forced.status == 403 && !forced.text().contains("other"), "{}", forced.text());
+    let forced = body(owner.delete(&target).text());
+    assert_eq!(forced["names"], json!(["part/a", "other"]), "{forced}");
+    for name in ["part%2Fa", "other"] {
+        assert_eq!(owner.get(&format!("/v1/locks/{name}")).status, 404, "{name}");
+    }
 }

@@ -3,7 +3,8 @@
 use super::query::{NameInPath, hold_in_path, hold_in_query};
 use super::schema::ForcedRelease;
 use crate::api::answer::{Answer, answer};
-use crate::domain::{HoldKey, Name, Token};
+use crate::domain::view::HoldView;
+use crate::domain::{HoldKey, Name};
 use crate::http::auth::identify_and_touch;
 use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::{FieldName, Trailing, parse};
@@ -43,7 +44,7 @@ const _: () = assert!(REASON_BYTES_MAX == 256, "the limit in the document");
 /// End another client's hold
 ///
 /// Needs the admin role. The reason is required, in the query or in the body, and is written to the log with the caller's
-/// name, the lock and the fencing token. The next waiter gets the lock at once, with a higher token; the old holder
+/// name, the lock and the fencing token. A hold of several names ends under all of them, and needs the right to each. The next waiter gets the lock at once, with a higher token; the old holder
 /// learns of it at its next request. Clients and proxies change some names on the way: they take `.` and `..` for steps in a path, and
 /// may decode `%2F`. `DELETE /v1/holds?name=&key=` does the same for any name.
 #[utoipa::path(
@@ -66,7 +67,7 @@ pub async fn force_release(State(app): State<AppState>, captured: Captured, requ
 /// End another client's hold, of a lock with any name
 ///
 /// Needs the admin role. The reason is required, in the query or in the body, and is written to the log with the caller's
-/// name, the lock and the fencing token. The next waiter gets the lock at once, with a higher token; the old holder
+/// name, the lock and the fencing token. A hold of several names ends under all of them, and needs the right to each. The next waiter gets the lock at once, with a higher token; the old holder
 /// learns of it at its next request.
 #[utoipa::path(
     delete,
@@ -92,19 +93,25 @@ async fn release(app: &AppState, hold: Result<(Name, HoldKey), Failure>, head: &
         return Err(Failure::forbidden("force the release of", Some(&name)).into());
     }
     let reason = reason(app, head, body).await?;
-    let token = token_of(app, &name, key).await?;
+    let hold = hold_with(app, &name, key).await?;
+    let names: Vec<String> = hold.names().map(Name::to_string).collect();
+    if !names.iter().all(|name| actor.may_administer(name)) {
+        let detail = "the hold ends under all its names, and this credential may not administer some of them";
+        return Err(Failure::new(Code::Forbidden, detail).into());
+    }
     let released = app.engine.force_release(name.clone(), key).await.map_err(Failure::of)?;
-    let (actor, lock, number) = (&*actor.name, &*name, token.0);
-    tracing::warn!(actor, ?lock, token = number, ?reason, "{actor} forced the release of {lock:?}: {reason:?}");
-    answer(&ForcedRelease { name: name.to_string(), fencing_token: token.0, waiter_granted: released.waiter_granted })
+    // The token identifies the hold in the log without revealing its key.
+    let (actor, lock, number) = (&*actor.name, &*name, hold.token.0);
+    tracing::warn!(actor, ?lock, ?names, token = number, ?reason, "{actor} forced the release of {lock:?}: {reason:?}");
+    let (name, waiter_granted) = (name.to_string(), released.waiter_granted);
+    answer(&ForcedRelease { name, fencing_token: number, waiter_granted, names })
 }
 
-/// The token identifies the hold in the log without revealing its key.
-async fn token_of(app: &App, name: &Name, key: HoldKey) -> Result<Token, Failure> {
+/// A hold as it is now, with all its names.
+async fn hold_with(app: &App, name: &Name, key: HoldKey) -> Result<HoldView, Failure> {
     let (lock, _) = app.engine.lock(name).await.map_err(Failure::of)?;
     let lock = lock.ok_or_else(|| Failure::from(Code::NoSuchLock))?;
-    let hold = lock.holds.iter().find(|hold| hold.key == key);
-    hold.map(|hold| hold.token).ok_or_else(|| Failure::from(Code::WrongKey))
+    lock.into_hold(key).ok_or_else(|| Failure::from(Code::WrongKey))
 }
 
 async fn reason(app: &App, head: &Parts, body: Body) -> Result<String, Failure> {

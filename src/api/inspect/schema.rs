@@ -142,6 +142,10 @@ pub struct ForcedRelease {
     pub fencing_token: u64,
     /// Whether a waiter holds the lock now.
     pub waiter_granted: bool,
+    /// All names of the hold, if it had several: it has ended under each of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub names: Vec<String>,
 }
 
 impl Lock {

@@ -1,9 +1,9 @@
 //! Changes of a lock itself: its size, its mode, and the delay after an unclean end.
 
-use super::{Lock, Locks};
-use crate::domain::ids::{Name, Token};
+use super::{Delay, Lock, Locks};
+use crate::domain::ids::Name;
 use crate::domain::terms::Terms;
-use crate::domain::time::{Deadline, Timestamp};
+use crate::domain::time::Deadline;
 use std::sync::Arc;
 
 impl Locks {
@@ -46,24 +46,17 @@ impl Locks {
         }
     }
 
-    /// Nobody is granted the lock before `until`: the hold with this token ended. An earlier, longer delay stays.
-    pub fn delay(&mut self, name: &Name, until: Timestamp, token: Token) {
+    /// Nobody is granted the lock for a while; there must be no delay yet.
+    pub fn delay(&mut self, name: &Name, delay: Delay) {
         let Some((name, lock)) = self.map.get_key_value_mut(name) else { return };
-        if lock.delay().is_some_and(|(before, _)| before >= until) {
-            return;
-        }
-        lock.delay().into_iter().for_each(|(before, _)| _ = self.index.delays.remove(&(before, name.clone())));
-        lock.change_rare(|rare| rare.delay = Some((until, token)));
-        lock.next_deadline = lock.next_deadline.min(Deadline::at(until));
-        self.index.delays.insert((until, name.clone()));
+        lock.change_rare(|rare| rare.delay = Some(delay));
+        lock.next_deadline = lock.next_deadline.min(Deadline::at(delay.until));
+        self.index.delays.insert((delay.until, name.clone()));
     }
 
-    /// Ends a delay that is over.
-    pub fn end_delay(&mut self, name: &Name, now: Timestamp) {
-        let Some((until, _)) = self.get(name).and_then(Lock::delay).filter(|(until, _)| until.is_past(now)) else {
-            return;
-        };
-        self.index.delays.remove(&(until, name.clone()));
+    pub fn end_delay(&mut self, name: &Name) {
+        let Some(delay) = self.get(name).and_then(Lock::delay) else { return };
+        self.index.delays.remove(&(delay.until, name.clone()));
         if let Some(lock) = self.map.get_mut(name) {
             lock.change_rare(|rare| rare.delay = None);
         }

@@ -2,7 +2,7 @@
 
 use super::hold::Hold;
 use super::waiter::{Place, Waiter};
-use crate::domain::ids::Token;
+use crate::domain::ids::{Caller, Token};
 use crate::domain::terms::SHARED;
 use crate::domain::time::{Deadline, Timestamp};
 use crate::mutants::planted;
@@ -26,10 +26,19 @@ pub struct Lock {
 pub struct Rare {
     /// By how much the weights of the holds exceed their number.
     pub extra_weight: u64,
-    /// Until then nobody is granted the lock; and the last token of a hold that had asked for that.
-    pub delay: Option<(Timestamp, Token)>,
+    pub delay: Option<Delay>,
     /// Its size was changed, so it is counted even with size 1.
     pub is_resized: bool,
+}
+
+/// A hold has ended, and nobody is granted its lock for a while.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Delay {
+    pub until: Timestamp,
+    /// Of the hold.
+    pub token: Token,
+    /// For whom it counts as a hold; for nobody below the level of bounds.
+    pub counts_for: Option<Caller>,
 }
 
 impl Lock {
@@ -53,8 +62,8 @@ impl Lock {
         !matches!(self.size, 1 | SHARED) || self.rare.as_ref().is_some_and(|rare| rare.is_resized)
     }
 
-    /// Until when its last hold's end delays the next grant, and that hold's token.
-    pub fn delay(&self) -> Option<(Timestamp, Token)> {
+    /// How its last hold's end delays the next grant.
+    pub fn delay(&self) -> Option<Delay> {
         self.rare.as_ref().and_then(|rare| rare.delay)
     }
 
@@ -76,6 +85,16 @@ impl Lock {
     /// Oldest first.
     pub fn holds(&self) -> &[Hold] {
         &self.holds
+    }
+
+    /// Before it is in the table.
+    pub(in crate::domain) fn holds_mut(&mut self) -> &mut [Hold] {
+        &mut self.holds
+    }
+
+    /// The same of its waiters.
+    pub(in crate::domain) fn waiters_mut(&mut self) -> impl Iterator<Item = (&Place, &mut Waiter)> {
+        self.queue.0.iter_mut().flat_map(|queue| queue.iter_mut())
     }
 
     pub fn queue(&self) -> &Queue {
@@ -149,7 +168,7 @@ impl Lock {
     pub(super) fn recompute_next_deadline(&mut self) {
         let holds = self.holds.iter().map(|hold| hold.deadline);
         let waiters = self.queue.iter().map(|(_, waiter)| Deadline::at(waiter.deadline));
-        let delay = self.delay().map(|(until, _)| Deadline::at(until));
+        let delay = self.delay().map(|delay| Deadline::at(delay.until));
         self.next_deadline = holds.chain(waiters).chain(delay).min().unwrap_or(Deadline::NEVER);
     }
 }

@@ -8,7 +8,7 @@ mod lock;
 mod waiter;
 
 pub use hold::{Delivery, DeliveryState, Hold, Owner, Tracked};
-pub use lock::{Lock, Queue, Rare};
+pub use lock::{Delay, Lock, Queue, Rare};
 pub use waiter::{Orphan, Place, Waiter, WaiterState};
 
 use super::cow_map::{CowMap, FrozenMap, ShardKey, stable_hash};
@@ -39,6 +39,11 @@ impl Locks {
 
     pub fn hold_count(&self) -> u64 {
         self.index.hold_count
+    }
+
+    /// Locks that nobody is granted for a while.
+    pub fn delay_count(&self) -> u64 {
+        self.index.delays.len() as u64
     }
 
     pub fn waiter_count(&self) -> u64 {
@@ -134,7 +139,7 @@ impl Locks {
     pub fn insert(&mut self, name: Name, lock: Lock) -> bool {
         lock.holds.iter().for_each(|hold| self.index.add_hold(&name, hold));
         lock.queue.iter().for_each(|(place, waiter)| self.index.add_waiter(&name, *place, waiter));
-        lock.delay().into_iter().for_each(|(until, _)| _ = self.index.delays.insert((until, name.clone())));
+        lock.delay().into_iter().for_each(|delay| _ = self.index.delays.insert((delay.until, name.clone())));
         self.map.insert(name, lock).is_none()
     }
 

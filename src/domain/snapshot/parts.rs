@@ -36,6 +36,18 @@ impl Parts {
         Ok(())
     }
 
+    /// The parts of a hold or waiter have their terms in common, as they had before.
+    pub fn share_terms(&self, lock: &mut Lock) {
+        for hold in lock.holds_mut() {
+            let terms = self.holds.get(&hold.token).and_then(|seen| seen.part.shared_terms());
+            terms.into_iter().for_each(|terms| hold.set_terms(terms));
+        }
+        for (place, waiter) in lock.waiters_mut() {
+            let terms = self.waiters.get(place).and_then(|seen| seen.part.terms.clone());
+            terms.into_iter().for_each(|terms| waiter.terms = Some(terms));
+        }
+    }
+
     /// After all locks.
     pub fn check(&self) -> Result<(), DecodeError> {
         let mut missing = self.holds.values().map(|seen| &seen.missing);

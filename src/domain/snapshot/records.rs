@@ -7,7 +7,7 @@ use crate::domain::command::Wait;
 use crate::domain::idempotency::{IdempotencyRecord, IdempotencyResult};
 use crate::domain::ids::{Caller, CommandId, Incarnation};
 use crate::domain::locks::{
-    Delivery, DeliveryState, Hold, Lock, Orphan, Owner, Queue, Rare, Tracked, Waiter, WaiterState,
+    Delay, Delivery, DeliveryState, Hold, Lock, Orphan, Owner, Queue, Rare, Tracked, Waiter, WaiterState,
 };
 use crate::domain::marks::Mark;
 use crate::domain::nodes::NodeRecord;
@@ -39,6 +39,22 @@ impl Value<Format> for TimedOut {
 
 record!(Mark { token, caller, until } in Format);
 record!(Rare { delay, is_resized; extra_weight: 0 } in Format from Format::Modes);
+
+impl Value<Format> for Delay {
+    fn put(&self, out: &mut Vec<u8>, format: Format) {
+        self.until.put(out, format);
+        self.token.put(out, format);
+        if format >= Format::ModeBounds {
+            self.counts_for.put(out, format);
+        }
+    }
+
+    fn get(input: &mut Decoder, format: Format) -> Result<Self, DecodeError> {
+        let (until, token) = (Value::get(input, format)?, Value::get(input, format)?);
+        let counts_for = if format >= Format::ModeBounds { Value::get(input, format)? } else { None };
+        Ok(Delay { until, token, counts_for })
+    }
+}
 
 record!(IdempotencyRecord { body, until, caller, result } in Format);
 

@@ -6,7 +6,7 @@ use crate::base::value::Value;
 use crate::domain::codec::Format;
 use crate::domain::idempotency::{IdempotencyRecord, IdempotencyResult};
 use crate::domain::ids::{IdempotencyId, Incarnation, Name, NodeId, SessionId, StoreId};
-use crate::domain::locks::Lock;
+use crate::domain::locks::{Delay, Lock};
 use crate::domain::marks::Mark;
 use crate::domain::nodes::NodeRecord;
 use crate::domain::sessions::Session;
@@ -38,10 +38,11 @@ pub fn get_table(input: &mut Decoder) -> Result<Table, DecodeError> {
     let mut kept = table.check_results_of_sessions()?;
     let mut parts = Parts::default();
     for _ in 0..input.count(4)? {
-        let (name, lock) = (Name::get(input, format)?, Lock::get(input, format)?);
+        let (name, mut lock) = (Name::get(input, format)?, Lock::get(input, format)?);
         table.check_counters(&lock)?;
         kept += table.check_results_of_lock(&name, &lock)?;
         parts.note(&name, &lock)?;
+        parts.share_terms(&mut lock);
         table.add_lock(name, lock)?;
     }
     input.end()?;
@@ -129,6 +130,9 @@ impl Table {
         for (_, waiter) in lock.queue().iter() {
             self.usages.add(waiter.caller, waiter.usage(&name));
             waiter.owner.session().into_iter().for_each(|session| self.sessions.add_waiter(session));
+        }
+        if let Some(Delay { counts_for: Some(caller), .. }) = lock.delay() {
+            self.usages.add(caller, Usage::of_delay(&name));
         }
         if self.locks.insert(name, lock) { Ok(()) } else { Err(DecodeError::Twice("a lock")) }
     }

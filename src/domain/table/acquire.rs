@@ -58,7 +58,7 @@ impl Table {
             self.check_size(lock, name, size, acquire.remembers_size)?;
             let overtakes = size == SHARED && planted!("reader-overtakes-writer");
             let is_next = |lock: &Lock| lock.queue().lets_pass(acquire.priority) || overtakes;
-            let free = |lock: &Lock| lock.has_room(size, weight) && is_next(lock);
+            let free = |lock: &Lock| self.has_room(lock, size, weight) && is_next(lock);
             in_the_way = in_the_way.or(lock.filter(|lock| !free(lock)));
         }
         let free = in_the_way.is_none();
@@ -68,6 +68,12 @@ impl Table {
         self.check_counts(acquire, free)?;
         self.check_usage(acquire.caller, acquire.usage(free))?;
         Ok(free)
+    }
+
+    /// Whether another hold fits. Each use of a lock looks through its holds, so also a shared one has a bound.
+    pub(super) fn has_room(&self, lock: &Lock, size: u32, weight: u32) -> bool {
+        let is_full = || lock.holds().len() as u64 >= self.header.limits.size_max && self.supports(Feature::ModeBounds);
+        lock.has_room(size, weight) && !(size == SHARED && is_full())
     }
 
     /// LDLM's clients get an error when they disagree about the size, also about that of an idle lock.
@@ -85,10 +91,16 @@ impl Table {
         }
     }
 
+    /// What `holds_max` limits.
+    pub(super) fn holds_counted(&self) -> u64 {
+        let delayed = if self.supports(Feature::ModeBounds) { self.locks.delay_count() } else { 0 };
+        self.locks.hold_count() + self.locks.waiter_count() + delayed
+    }
+
     fn check_counts(&self, acquire: &Acquire, free: bool) -> Result<(), Refusal> {
         let limits = &self.header.limits;
         let more = acquire.places().count() as u64;
-        if self.locks.hold_count() + self.locks.waiter_count() + more > limits.holds_max {
+        if self.holds_counted() + more > limits.holds_max {
             return Err(Refusal::HoldsFull { limit: limits.holds_max });
         }
         if let Some(session) = acquire.session.and_then(|id| self.sessions.get(id))
@@ -141,9 +153,9 @@ pub(super) fn free_but_not_yet(lock: &Lock, now: Timestamp) -> Refusal {
     let first = lock.queue().first().map(|(_, waiter)| waiter);
     Refusal::Held(Box::new(HeldBy {
         since: first.map_or(now, |waiter| waiter.since),
-        deadline: lock.delay().map(|(until, _)| until),
+        deadline: lock.delay().map(|delay| delay.until),
         metadata: first.map(|waiter| waiter.metadata.clone()).unwrap_or_default(),
-        token: lock.delay().map_or(Token(0), |(_, token)| token),
+        token: lock.delay().map_or(Token(0), |delay| delay.token),
         waiters: lock.queue().len() as u32,
     }))
 }

@@ -115,7 +115,7 @@ impl Table {
         if waiters >= limits.waiters_per_lock_max {
             return Err(Refusal::QueueFull { limit: limits.waiters_per_lock_max });
         }
-        if self.locks.hold_count() + self.locks.waiter_count() >= limits.holds_max {
+        if self.holds_counted() >= limits.holds_max {
             return Err(Refusal::HoldsFull { limit: limits.holds_max });
         }
         if let Some(session) = hold.owner.session().and_then(|id| self.sessions.get(id))

@@ -2,8 +2,11 @@
 
 use super::{Effects, Table, Vacancy};
 use crate::domain::ids::{Name, Token};
-use crate::domain::locks::Hold;
+use crate::domain::limits::Feature;
+use crate::domain::locks::{Delay, Hold, Lock};
 use crate::domain::outcome::{EndReason, Event, WaitEnd};
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Usage;
 use crate::mutants::planted;
 
 impl Table {
@@ -41,13 +44,38 @@ impl Table {
         let Some(terms) = hold.terms() else { return };
         let now = self.header.now;
         if self.is_unclean(hold, why) && terms.lock_delay_ms > 0 && !planted!("lock-delay-forgotten") {
-            self.locks.delay(name, now.after_ms(terms.lock_delay_ms), hold.token);
+            self.delay(name, now.after_ms(terms.lock_delay_ms), hold);
         }
         let relied_on_until =
             hold.deadline.moment().map(|end| end.min(now.after_ms(self.header.limits.election_reliable_ms)));
         if let Some(until) = relied_on_until.filter(|until| terms.value.is_some() && *until >= now) {
-            self.locks.delay(name, until, hold.token);
+            self.delay(name, until, hold);
         }
+    }
+
+    /// An earlier, longer delay stays.
+    fn delay(&mut self, name: &Name, until: Timestamp, hold: &Hold) {
+        let Some(lock) = self.locks.get(name) else { return };
+        if lock.delay().is_some_and(|before| before.until >= until) {
+            return;
+        }
+        self.end_delay(name);
+        let counts_for = self.supports(Feature::ModeBounds).then_some(hold.caller);
+        counts_for.into_iter().for_each(|caller| self.usages.add(caller, Usage::of_delay(name)));
+        self.locks.delay(name, Delay { until, token: hold.token, counts_for });
+    }
+
+    pub(super) fn end_delay_if_over(&mut self, name: &Name) {
+        let delay = self.locks.get(name).and_then(Lock::delay);
+        if delay.is_some_and(|delay| delay.until.is_past(self.header.now)) {
+            self.end_delay(name);
+        }
+    }
+
+    fn end_delay(&mut self, name: &Name) {
+        let counts_for = self.locks.get(name).and_then(Lock::delay).and_then(|delay| delay.counts_for);
+        counts_for.into_iter().for_each(|caller| self.usages.remove(caller, Usage::of_delay(name)));
+        self.locks.end_delay(name);
     }
 
     /// A release, also by an operator, and a session that is closed are clean ends.

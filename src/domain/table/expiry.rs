@@ -96,7 +96,7 @@ impl Table {
     }
 
     fn grant_what_is_free(&mut self, effects: &mut Effects, name: &Name) {
-        self.locks.end_delay(name, self.header.now);
+        self.end_delay_if_over(name);
         let vacancy = self.remove_ended_holds(effects, name);
         self.grant_waiters(effects, name, vacancy);
     }

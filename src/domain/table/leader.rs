@@ -32,7 +32,10 @@ impl Table {
         let ends = self.end_of(hold, now);
         let relied_on_until = entries_from.after_ms(self.header.limits.election_reliable_ms);
         let until = planted!("stale-leader-answer", ends.min(Some(relied_on_until)) => ends);
+        // `entries_from` is of another clock where the leadership of the cluster has just changed.
+        let longest = Duration::from_millis(self.header.limits.election_reliable_ms);
         let reliable_for = until.map_or(Duration::ZERO, |until| until.since(now));
+        let reliable_for = planted!("stale-leader-answer", reliable_for.min(longest) => reliable_for);
         Some(LeaderView { value: hold.value()?.clone(), token: hold.token, reliable_for })
     }
 

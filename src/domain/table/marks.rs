@@ -2,6 +2,7 @@
 
 use super::{CommandResult, Table};
 use crate::domain::ids::{Caller, Name, Token};
+use crate::domain::limits::Feature;
 use crate::domain::marks::Mark;
 use crate::domain::outcome::Outcome;
 use crate::domain::refusal::Refusal;
@@ -37,7 +38,11 @@ impl Table {
             }
             Some(_) => Ok(()),
             None if self.marks.len() as u64 >= limits.marks_max => Err(Refusal::MarksFull { limit: limits.marks_max }),
-            None => self.check_usage(caller, Usage::of_mark(resource)),
+            None => {
+                let usage = Usage::of_mark(resource);
+                let marks = if self.supports(Feature::ModeBounds) { usage.marks } else { 0 };
+                self.check_usage(caller, Usage { marks, ..usage })
+            }
         }
     }
 }

@@ -13,9 +13,10 @@ use crate::domain::time::{Deadline, Timestamp};
 impl Table {
     /// Why this command would be refused at this moment of cluster time; `None` if it is not certain to be.
     pub fn preflight(&self, command: &Command, now: Timestamp) -> Option<Refusal> {
-        // Before anything else: an older leader could not even read the command.
+        // Before anything else: an older leader could not even read the command. A table that is still empty refuses too, and
+        // is asked again when it has what the leader has.
         if let Err(refusal) = self.check_supported(command) {
-            return self.is_opened().then_some(refusal);
+            return Some(refusal);
         }
         if self.next_deadline().is_some_and(|deadline| deadline.is_past(now)) {
             return None;

@@ -3,7 +3,7 @@
 use super::{CommandResult, Effects, Table, Vacancy};
 use crate::domain::command::Proof;
 use crate::domain::ids::{HoldKey, Name, SessionId, Token};
-use crate::domain::limits::check_max;
+use crate::domain::limits::{Feature, check_max};
 use crate::domain::locks::{Delivery, DeliveryState, Hold, Owner, Tracked};
 use crate::domain::outcome::{EndReason, Event, Outcome};
 use crate::domain::refusal::{Field, Refusal};
@@ -88,6 +88,9 @@ impl Table {
     pub(super) fn check_resize(&self, name: &Name, size: u32) -> Result<(), Refusal> {
         if size == 0 {
             return Err(Refusal::ZeroSize);
+        }
+        if size == 1 && self.supports(Feature::ModeBounds) {
+            return Err(Refusal::SizeOfOne);
         }
         check_max(Field::Size, size.into(), self.header.limits.size_max)?;
         let Some(lock) = self.locks.get(name) else {

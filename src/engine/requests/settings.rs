@@ -14,7 +14,9 @@ impl Submitter {
 
     /// Raises the high-water mark of a resource; the mark as it is then.
     pub async fn raise_mark(&self, resource: Name, token: Token, caller: Caller) -> Result<Token, Fault> {
-        match self.run(Command::RaiseMark { resource, token, caller }).await? {
+        let command = Command::RaiseMark { resource, token, caller };
+        self.check_capacity(&command)?;
+        match self.run(command).await? {
             Outcome::MarkRaised { mark } => Ok(mark),
             other => Err(unexpected(other)),
         }

@@ -30,7 +30,8 @@ pub struct Submitter {
 
 impl Submitter {
     pub fn limits(&self) -> Limits {
-        self.host.limits().unwrap_or(self.options.limits)
+        let configured = &self.options.limits;
+        self.host.limits().map_or(*configured, |limits| limits.with_modes_of(configured))
     }
 
     /// Runs a command, unless the table shows that it would be refused.

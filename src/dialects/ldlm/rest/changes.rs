@@ -8,6 +8,7 @@ use super::schema::{
     DowngradeRequest, GatewayError, IN_SESSION, LockAnswer, MESSAGE, SessionError, TransferAnswer, TransferRequest,
     UpgradeRequest,
 };
+use crate::domain::view::HoldView;
 use crate::domain::{HoldKey, Limits, Name, Refusal, SessionId, Upgrade, Wait};
 use crate::engine::{Changed, Engine, Fault};
 use crate::http::auth::{self, may_take, may_use};
@@ -110,6 +111,7 @@ async fn upgrade_hold(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Resp
 async fn transfer_hold(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Response, Rejection> {
     let asked = ChangeRequest::transfer(body, &caller.app.engine.limits(), caller.app.settings.unknown_fields)?;
     let (name, key) = hold_of(caller, &asked)?;
+    may_take_all(caller, &name, key).await?;
     let to = target(&asked)?;
     may_use(caller.app, &caller.identity, caller.head, to).await.map_err(rejected)?;
     let changed = caller.app.engine.transfer(name.clone(), Some(caller.session), key, to).await.map_err(rejected)?;
@@ -119,6 +121,14 @@ async fn transfer_hold(caller: &RequestInSession<'_>, body: &[u8]) -> Result<Res
 fn hold_of(caller: &RequestInSession<'_>, asked: &ChangeRequest<'_>) -> Result<(Name, HoldKey), Rejection> {
     may_take(&caller.identity, &asked.name)?;
     Ok((Name::from(&*asked.name), key::from_dashed(&asked.key).unwrap_or(key::NO_KEY)))
+}
+
+/// All names of a hold go with it.
+async fn may_take_all(caller: &RequestInSession<'_>, name: &Name, key: HoldKey) -> Result<(), Rejection> {
+    let (lock, _) = caller.app.engine.lock(name).await.map_err(|error| rejected(error.into()))?;
+    let hold = lock.and_then(|lock| lock.into_hold(key));
+    let may_take = |name: &Name| may_take(&caller.identity, name);
+    Ok(hold.iter().flat_map(HoldView::names).try_for_each(may_take)?)
 }
 
 fn target(asked: &ChangeRequest<'_>) -> Result<SessionId, Failure> {

@@ -136,7 +136,7 @@ impl Reference {
             let (holds, waiters) = self.counts(of);
             (holds + waiters + more) as u64
         };
-        if count(None) > limits.holds_max {
+        if count(None) + self.delays_counted() > limits.holds_max {
             return Err(Refusal::HoldsFull { limit: limits.holds_max });
         }
         if asked.owner.session.is_some() && count(asked.owner.session) > limits.holds_per_session_max {

@@ -93,7 +93,7 @@ impl Reference {
         if earlier.is_none() && self.waiters_of(name).count() as u64 >= limits.waiters_per_lock_max {
             return Err(Refusal::QueueFull { limit: limits.waiters_per_lock_max });
         }
-        if earlier.is_none() && (holds + waiters) as u64 >= limits.holds_max {
+        if earlier.is_none() && (holds + waiters) as u64 + self.delays_counted() >= limits.holds_max {
             return Err(Refusal::HoldsFull { limit: limits.holds_max });
         }
         let session = self.holds_of(name).find(|hold| hold.token == token).and_then(|hold| hold.owner.session);
@@ -157,6 +157,9 @@ impl Reference {
     pub fn resize(&mut self, name: &Name, size: u32) -> Result<Outcome, Refusal> {
         if size == 0 {
             return Err(Refusal::ZeroSize);
+        }
+        if size == 1 && self.has_bounds() {
+            return Err(Refusal::SizeOfOne);
         }
         if u64::from(size) > self.limits.size_max {
             return Err(Refusal::LimitExceeded { field: Field::Size, limit: self.limits.size_max });

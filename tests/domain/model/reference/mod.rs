@@ -232,6 +232,15 @@ impl Reference {
         self.level >= 7
     }
 
+    pub fn has_bounds(&self) -> bool {
+        self.level >= 9
+    }
+
+    /// Each counts as a hold.
+    pub fn delays_counted(&self) -> u64 {
+        if self.has_bounds() { self.delays.len() as u64 } else { 0 }
+    }
+
     pub fn lease_end(&self, lease_ms: Option<u64>) -> Option<Timestamp> {
         lease_ms.map(|lease_ms| self.now.after_ms(lease_ms.max(1)))
     }
