@@ -91,7 +91,7 @@ fn queue_table(lock: &Lock) -> Table {
     }
     if lock.delayed_for_seconds.is_some() {
         let left = span(lock.delayed_for_seconds);
-        table.row(&[&"delayed", &NOTHING, &"its last hold ended uncleanly", &NOTHING, &left, &NOTHING]);
+        table.row(&[&"delayed", &NOTHING, &"the end of its last hold delays the next", &NOTHING, &left, &NOTHING]);
     }
     let shown = lock.waiters.as_deref().unwrap_or_default();
     for who in shown {

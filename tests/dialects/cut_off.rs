@@ -75,7 +75,8 @@ async fn wait_through_a_node_declared_down_ends_and_keeps_its_session() {
     assert_eq!(answer.status().as_u16(), 503);
     assert!(answer.headers().contains_key("set-cookie") && answer.headers().contains_key("retry-after"));
     let told = read(answer).await;
-    assert_eq!(told, json!({"code": 14, "message": "The wait was cut short, and nothing was taken", "details": []}));
+    let words = "The wait was cut short, and nothing was taken";
+    assert_eq!(told, json!({"code": 14, "message": words, "details": [], "reason": "wait-cancelled"}));
     let other = waiter.ask(leader, "/v1/lock", json!({"name": "b"})).await;
     assert_eq!(read(other).await["locked"], true, "its session lives");
 }

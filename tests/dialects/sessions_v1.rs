@@ -283,7 +283,10 @@ fn malformed_grpc_timeout_is_400() {
     let server = Spec::in_memory().start();
     let mut bad = session(&server).with_header("Grpc-Timeout", "xx");
     let answer = bad.send("POST", "/v1/lock", br#"{"name":"g"}"#);
-    assert_eq!(answer.text(), r#"{"code":3,"message":"invalid grpc-timeout: xx","details":[]}"#);
+    assert_eq!(
+        answer.text(),
+        r#"{"code":3,"message":"invalid grpc-timeout: xx","details":[],"reason":"invalid-field","field":"Grpc-Timeout"}"#
+    );
     assert_eq!(answer.status, 400);
     let mut good = session(&server).with_header("Grpc-Timeout", "10S");
     assert_eq!(good.send("POST", "/v1/lock", br#"{"name":"g"}"#).json()["locked"], true);

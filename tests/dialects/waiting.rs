@@ -143,7 +143,7 @@ fn wait_cut_short_by_a_stop_keeps_its_session() {
         let (answer, mut first) = cut.join().expect("the waiter lives");
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{protocol:?}: {}", answer.text());
         if protocol == Protocol::SessionsV1 {
-            let words = r#"{"code":14,"message":"The wait was cut short, and nothing was taken","details":[]}"#;
+            let words = r#"{"code":14,"message":"The wait was cut short, and nothing was taken","details":[],"reason":"wait-cancelled"}"#;
             assert_eq!(answer.text(), words);
             assert!(answer.header("set-cookie").is_some(), "the session lives");
         }

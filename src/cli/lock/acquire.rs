@@ -156,7 +156,11 @@ fn refusal(seen: &HeldLock) -> String {
     };
     match seen.delayed_for_seconds {
         Some(left) if seen.holders.is_empty() => {
-            format!("{:?} was lost by its holder, whose lock delay lasts {} more; {waiting}", seen.name, Span(left))
+            format!(
+                "{:?} is not granted for another {}, because of how its last hold ended; {waiting}",
+                seen.name,
+                Span(left)
+            )
         }
         _ => format!("{:?} is held by somebody else: {}; {waiting}", seen.name, described(&seen.holders)),
     }

@@ -100,7 +100,7 @@ fn lock_delay_keeps_a_lost_lock_from_others() {
     wait_until("its lease ends", || listed(&server, "slow")["delayed_for_seconds"].is_number());
     let other = tried(&server, &["slow"]);
     assert_eq!(other.code, Some(75), "{}", other.stderr);
-    let said = "\"slow\" was lost by its holder, whose lock delay lasts 9m";
+    let said = "\"slow\" is not granted for another 9m";
     assert!(other.stderr.contains(said), "{}", other.stderr);
     assert_eq!(run(locked(&server, &["clean", "--lock-delay", "10m"], "true")).code, Some(0));
     assert_eq!(tried(&server, &["clean"]).stdout, "ran\n", "it was released");

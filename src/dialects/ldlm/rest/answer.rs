@@ -154,7 +154,8 @@ impl SessionError {
     }
 }
 
-/// An error of the gateway that LDLM speaks through: a gRPC code, a message, no details.
+/// An error of the gateway that LDLM speaks through: a gRPC code, a message, no details. Then fields of ours, unless it is one
+/// that LDLM itself answers.
 pub fn failure(failure: &Failure) -> Response {
     let status = failure.code.status();
     let response = match failure.code {
@@ -165,7 +166,13 @@ pub fn failure(failure: &Failure) -> Response {
             push_number(&mut body, grpc_code(failure.code));
             body.extend_from_slice(b",\"message\":");
             push_string(&mut body, &failure.detail);
-            body.extend_from_slice(b",\"details\":[]}");
+            body.extend_from_slice(b",\"details\":[]");
+            if !matches!(failure.code, Code::NotFound | Code::MethodNotAllowed | Code::MalformedBody) {
+                body.extend_from_slice(b",\"reason\":");
+                push_string(&mut body, failure.code.row().name);
+                push_limit(&mut body, failure);
+            }
+            body.push(b'}');
             respond::json(status, body)
         }
     };

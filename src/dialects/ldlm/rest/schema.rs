@@ -227,6 +227,18 @@ pub struct GatewayError {
     message: String,
     #[schema(value_type = Vec<Object>)]
     details: Vec<()>,
+    /// The code of the error as the documentation lists them, which is stable. Absent where LDLM's own server answers alike.
+    #[schema(required = false)]
+    reason: Option<String>,
+    /// The field that is wrong.
+    #[schema(required = false)]
+    field: Option<String>,
+    /// Its limit.
+    #[schema(required = false)]
+    limit: Option<u64>,
+    /// The key of the configuration that sets the limit.
+    #[schema(required = false)]
+    config_key: Option<String>,
 }
 
 impl ErrorShape for GatewayError {}
