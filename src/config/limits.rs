@@ -1,4 +1,4 @@
-//! `[sessions]` and `[locks]`: what bounds the lock table, and the defaults of the dialects.
+//! `[sessions]`, `[locks]` and the like: what bounds the lock table, and the defaults of the dialects.
 
 use std::time::Duration;
 
@@ -88,6 +88,22 @@ pub struct LocksConfig {
     pub kufuli_wait: Duration,
     #[serde(deserialize_with = "positive_duration")]
     pub kufuli_max_lock_span: Duration,
+}
+
+/// The dialect of Terraform's `http` backend.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TerraformConfig {
+    #[serde(deserialize_with = "duration")]
+    max_hold: Duration,
+    pub force_unlock: bool,
+}
+
+impl TerraformConfig {
+    /// The lease of a hold, when there is one.
+    pub fn max_hold(&self) -> Option<Duration> {
+        (!self.max_hold.is_zero()).then_some(self.max_hold)
+    }
 }
 
 /// Elections.

@@ -25,7 +25,7 @@ use serde::Deserialize;
 pub use self::access::AccessConfig;
 pub use self::error::{ConfigError, Source};
 pub use self::inputs::{FlagValue, Inputs};
-pub use self::limits::{ElectionsConfig, FencesConfig, LocksConfig, QuotasConfig, SessionsConfig};
+pub use self::limits::{ElectionsConfig, FencesConfig, LocksConfig, QuotasConfig, SessionsConfig, TerraformConfig};
 pub use self::log::LogConfig;
 pub use self::secret_file::SecretFile;
 pub use self::server::{CompatConfig, ServerConfig};
@@ -56,6 +56,7 @@ pub struct Config {
     pub server: ServerConfig,
     pub sessions: SessionsConfig,
     pub locks: LocksConfig,
+    pub terraform: TerraformConfig,
     pub elections: ElectionsConfig,
     pub fences: FencesConfig,
     pub quotas: QuotasConfig,
@@ -149,12 +150,13 @@ impl Config {
             return conflict("data_dir is empty: name a directory (--data-dir) or choose --in-memory".to_owned());
         }
         for (key, lease) in [
-            ("get_lock_lifetime", self.locks.get_lock_lifetime),
-            ("lock_unlock_ttl", self.locks.lock_unlock_ttl),
-            ("kufuli_max_lock_span", self.locks.kufuli_max_lock_span),
+            ("locks.get_lock_lifetime", self.locks.get_lock_lifetime),
+            ("locks.lock_unlock_ttl", self.locks.lock_unlock_ttl),
+            ("locks.kufuli_max_lock_span", self.locks.kufuli_max_lock_span),
+            ("terraform.max_hold", self.terraform.max_hold().unwrap_or_default()),
         ] {
             if lease > self.locks.lease_max {
-                return conflict(format!("locks.{key} is longer than locks.lease_max: shorten it or raise lease_max"));
+                return conflict(format!("{key} is longer than locks.lease_max: shorten it or raise lease_max"));
             }
         }
         self.check_exposure()

@@ -25,6 +25,7 @@ fn config_document_and_fields_match() {
     assert_eq!(config.sessions.idle_timeout, Duration::from_secs(600));
     assert_eq!(config.storage.snapshot_log_bytes, 8 << 20);
     assert_eq!(config.locks.max_hold(), None);
+    assert_eq!((config.terraform.max_hold(), config.terraform.force_unlock), (None, false));
     assert_eq!(config.listen[0].to_string(), "https://127.0.0.1:8443");
 }
 

@@ -106,6 +106,12 @@ fn conflicting_config_keys_are_refused_with_a_fix() {
         Given::file("[tls]\ncert = \"c.pem\"\n").refusal(),
         "tls.cert and tls.key go together: set both (--tls-cert and --tls-key) or neither"
     );
+    for (section, key) in [("locks", "lock_unlock_ttl"), ("terraform", "max_hold")] {
+        assert_eq!(
+            Given::file(&format!("[{section}]\n{key} = \"721h\"\n")).refusal(),
+            format!("{section}.{key} is longer than locks.lease_max: shorten it or raise lease_max")
+        );
+    }
     assert_eq!(
         Given::file("listen = []\n").refusal(),
         "listen is empty: name at least one URL, e.g. --listen https://127.0.0.1:8443"
