@@ -1,6 +1,7 @@
-//! The wire dialects of the five predecessors: thin translations between HTTP or gRPC and the engine's facade.
+//! The wire dialects of the five predecessors and of other tools: thin translations between HTTP or gRPC and the engine's
+//! facade.
 //!
-//! One folder per predecessor, with what it speaks in `rest` and `grpc`. What may not live here: decisions about locks,
+//! One folder per predecessor or tool, with what it speaks in `rest` and `grpc`. What may not live here: decisions about locks,
 //! clocks, sockets, and code that more than one dialect needs, which belongs into `http`.
 
 pub mod doubledutch;
@@ -8,15 +9,17 @@ pub mod kufuli;
 pub mod ldlm;
 pub mod lockd;
 pub mod raftlock;
+pub mod terraform;
 
 use crate::http::Declaration;
 
 /// Every dialect. To add one: a folder with its declaration, and a line here.
-pub static ALL: [&Declaration; 8] = [
+pub static ALL: [&Declaration; 9] = [
     &ldlm::rest::DECLARATION,
     &doubledutch::rest::DECLARATION,
     &raftlock::rest::DECLARATION,
     &lockd::rest::DECLARATION,
+    &terraform::rest::DECLARATION,
     &ldlm::grpc::DECLARATION,
     &kufuli::grpc::DECLARATION,
     &lockd::grpc::DECLARATION,

@@ -72,6 +72,11 @@ fn wrong_credential_is_refused_in_each_dialects_shape() {
         let code = if credential.is_none() { "credential-missing" } else { "credential-wrong" };
         assert_eq!((answer.status, &answer.json()["error"]["code"]), (401, &code.into()));
         assert_eq!(client.post("/unlock", &serde_json::json!({"lock_id": "a"})).status, 401);
+        for method in ["LOCK", "UNLOCK", "PUT", "DELETE"] {
+            let answer = client.send(method, "/terraform/a", br#"{"ID":"x"}"#);
+            assert_eq!((answer.status, &answer.json()["code"]), (401, &code.into()), "{method}");
+            assert_eq!(answer.header("www-authenticate"), Some("Basic realm=\"Restricted\""));
+        }
         for method in ["GET", "POST", "DELETE"] {
             let answer = client.send(method, "/lock/a", b"");
             assert!(answer.status == 401 && answer.json()["error"].is_string(), "{}", answer.text());
@@ -87,7 +92,7 @@ fn read_only_key_takes_nothing() {
     let mut reader = with_key(&server, "reader");
     let opened = reader.send("POST", "/session", b"");
     assert_eq!((opened.status, &opened.json()["code"]), (403, &7.into()));
-    for protocol in [Protocol::GetLock, Protocol::LockUnlock, Protocol::LockByName] {
+    for protocol in [Protocol::GetLock, Protocol::LockUnlock, Protocol::LockByName, Protocol::Terraform] {
         let (method, target, body) = request(protocol, "a", 60.0, None);
         let answer = reader.send(method, &target, body.as_bytes());
         assert_eq!(answer.status, 403, "{protocol:?}");

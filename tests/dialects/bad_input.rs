@@ -41,6 +41,24 @@ const ABSURD: &[Row] = &[
     ("POST", "/unlock", b"{}", &["lock_id"]),
     ("POST", "/unlock", br#"{"lock_id":7}"#, &["lock_id"]),
     ("POST", "/lock/a%00", b"", &["Name", "offset 1"]),
+    ("LOCK", "/terraform/a", b"", &["ID"]),
+    ("LOCK", "/terraform/a", b"{}", &["ID"]),
+    ("LOCK", "/terraform/a", br#"{"ID":""}"#, &["ID"]),
+    ("LOCK", "/terraform/a", br#"{"ID":7}"#, &["ID", "string"]),
+    ("LOCK", "/terraform/a", br#"{"id":"x"}"#, &["ID"]),
+    ("LOCK", "/terraform/a", br#"{"ID":"x","ID":"y"}"#, &["ID", "duplicate"]),
+    ("LOCK", "/terraform/a", br#"{"ID":"x","Who":["ann"]}"#, &["Who", "string"]),
+    ("LOCK", "/terraform/a", br#"{"ID":"x","Created":"now"}"#, &["Created", "RFC 3339"]),
+    ("LOCK", "/terraform/a", br#"["x"]"#, &["malformed-body"]),
+    ("LOCK", "/terraform/a", br#"{"ID":"x"} {"#, &["malformed-body"]),
+    ("LOCK", "/terraform/a", b"ID=x", &["form"]),
+    ("LOCK", "/terraform/a", br#"{"version":4,"terraform_version":"1.14.0","serial":3,"lineage":"x"}"#, &["ID"]),
+    ("LOCK", "/terraform/a%00", br#"{"ID":"x"}"#, &["name", "NUL"]),
+    ("LOCK", "/terraform/%ff", br#"{"ID":"x"}"#, &["name", "UTF-8"]),
+    ("LOCK", "/terraform/", br#"{"ID":"x"}"#, &["name", "empty"]),
+    ("UNLOCK", "/terraform/a", br#"{"ID":7}"#, &["ID"]),
+    ("UNLOCK", "/terraform/a", b"", &["ID", "terraform.force_unlock"]),
+    ("DELETE", "/terraform/a", b" \n", &["ID", "terraform.force_unlock"]),
 ];
 
 fn refused(response: &Response, row: &str, naming: &[&str]) {
@@ -76,6 +94,16 @@ fn exceeded_limits_name_field_and_limit() {
         refused(&response, path, &["metadata", limit]);
     }
     refused(&client.get(&format!("/getlock?lockname={long_name}")), "/getlock", &["lockname", "512"]);
+    refused(&client.send("LOCK", &format!("/terraform/{long_name}"), br#"{"ID":"x"}"#), "/terraform", &["name", "512"]);
+    for (field, text, limit) in
+        [("ID", "i".repeat(257), "256"), ("Info", "x".repeat(257), "256"), ("Who", "é".repeat(129), "256")]
+    {
+        let mut info = serde_json::json!({"ID": "x"});
+        info[field] = text.into();
+        let response = client.send("LOCK", "/terraform/a", info.to_string().as_bytes());
+        refused(&response, "/terraform/a", &[field, limit]);
+        assert_eq!(response.json()["limit"], 256);
+    }
 }
 
 #[test]
@@ -83,7 +111,8 @@ fn too_large_body_is_413() {
     let server = Spec::in_memory().configuration("[server]\nbody_bytes_max = \"1KiB\"\n").start();
     let mut client = DialectClient::new(Protocol::SessionsV1, &server).client;
     let body = format!(r#"{{"name":"a","resource":"a","lock_id":"a","x":"{}"}}"#, "x".repeat(1024));
-    for path in ["/v1/lock", "/v1/unlock", "/v1/renew", "/lock", "/unlock"] {
+    for path in ["/v1/lock", "/v1/unlock", "/v1/renew", "/lock", "/unlock", "/terraform/a/lock", "/terraform/a/unlock"]
+    {
         let response = client.send("POST", path, body.as_bytes());
         assert_eq!(response.status, 413, "{path}");
         refused(&response, path, &["1024"]);
@@ -121,7 +150,13 @@ fn non_json_body_gets_advice() {
             client = client.with_header(name, value);
         }
         let targets = [("POST", "/v1/lock"), ("POST", "/v1/unlock"), ("POST", "/v1/renew"), ("POST", "/lock")];
-        let ours = [("POST", "/unlock"), ("DELETE", "/v1/locks/a/holds/b"), ("POST", "/v1/cluster/members")];
+        let ours = [
+            ("LOCK", "/terraform/a"),
+            ("UNLOCK", "/terraform/a"),
+            ("POST", "/unlock"),
+            ("DELETE", "/v1/locks/a/holds/b"),
+            ("POST", "/v1/cluster/members"),
+        ];
         for (method, target) in targets.into_iter().chain(ours) {
             let answer = client.send(method, target, body);
             refused(&answer, target, &[say]);
@@ -149,7 +184,7 @@ fn server_survives_malformed_requests() {
     let deep = "[".repeat(20_000);
     let nested = format!(r#"{{"x":{deep}"#);
     for body in [&b"\0"[..], b"{\"name\":", b"\xef\xbb\xbf{}", nested.as_bytes(), b"{\"\\ud800\":1}"] {
-        for path in ["/v1/lock", "/v1/unlock", "/v1/renew", "/lock", "/unlock"] {
+        for path in ["/v1/lock", "/v1/unlock", "/v1/renew", "/lock", "/unlock", "/terraform/a/lock"] {
             let status = client.send("POST", path, body).status;
             assert!((400..500).contains(&status), "{path}: {status}");
         }

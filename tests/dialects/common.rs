@@ -1,4 +1,4 @@
-//! Common behaviour: one table of scenarios, run through all eight dialects.
+//! Common behaviour: one table of scenarios, run through all nine dialects.
 
 use super::dialect_client::{DialectClient, Protocol, until};
 use crate::support::process::Server;
@@ -83,8 +83,9 @@ fn names_are_apart(server: &Server, protocol: Protocol) {
 
 #[test]
 fn lease_expires_and_never_early() {
-    // A lock by name has no lease of its own; the bound on its holds ends it.
-    let configuration = "[locks]\nmax_hold = \"400ms\"\nkufuli_wait = \"0s\"\nkufuli_max_lock_span = \"400ms\"\n";
+    // A lock by name has no lease of its own, nor has Terraform's; the bound on their holds ends them.
+    let configuration = "[locks]\nmax_hold = \"400ms\"\nkufuli_wait = \"0s\"\nkufuli_max_lock_span = \"400ms\"\n\
+        [terraform]\nmax_hold = \"400ms\"\n";
     let server = Spec::in_memory().configuration(configuration).start();
     for protocol in Protocol::ALL {
         // These two know whole seconds only.
@@ -113,7 +114,7 @@ fn restart_keeps_holds_proofs_and_token_order() {
         let hold = dialect_client.take(&format!("kept-{protocol:?}")).expect("free");
         (dialect_client, hold)
     });
-    let last = holders.iter().map(|(_, hold)| hold.token).max().expect("eight");
+    let last = holders.iter().map(|(_, hold)| hold.token).max().expect("nine");
     let server = server.kill_and_restart();
     for (holder, _) in &mut holders {
         let protocol = holder.protocol;

@@ -25,7 +25,7 @@ fn lock_of_one_dialect_is_held_in_all() {
 #[test]
 fn lock_by_name_releases_only_its_own_holds() {
     let server = Spec::in_memory().start();
-    for protocol in Protocol::WAITING {
+    for protocol in Protocol::WAITING.into_iter().chain([Protocol::Terraform]) {
         let name = format!("not-yours-{protocol:?}");
         let (mut holder, mut by_name) =
             (DialectClient::new(protocol, &server), DialectClient::new(Protocol::LockByName, &server));
@@ -77,7 +77,7 @@ fn same_owner_name_in_two_dialects_is_two_owners() {
 fn dialects_without_size_take_only_unused_semaphores() {
     let server = Spec::in_memory().start();
     let mut pool = DialectClient::new(Protocol::SessionsV1, &server);
-    for protocol in [Protocol::GetLock, Protocol::LockUnlock, Protocol::LockByName] {
+    for protocol in [Protocol::GetLock, Protocol::LockUnlock, Protocol::LockByName, Protocol::Terraform] {
         let name = format!("pool-{protocol:?}");
         let held = pool.client.post("/v1/lock", &json!({"name": name, "size": 3})).json();
         assert_eq!(held["locked"], true);

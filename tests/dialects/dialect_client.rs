@@ -1,4 +1,4 @@
-//! One client per dialect behind the few verbs that all dialects have, so that one scenario runs through all eight.
+//! One client per dialect behind the few verbs that all dialects have, so that one scenario runs through all nine.
 
 use super::grpc_dialect_client::GrpcDialectClient;
 use crate::support::client::{Client, Wire};
@@ -16,6 +16,7 @@ pub enum Protocol {
     GetLock,
     LockUnlock,
     LockByName,
+    Terraform,
     LdlmGrpc,
     Kufuli,
     LockdGrpc,
@@ -23,20 +24,21 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    pub const ALL: [Protocol; 8] = [
+    pub const ALL: [Protocol; 9] = [
         Protocol::SessionsV1,
         Protocol::GetLock,
         Protocol::LockUnlock,
         Protocol::LockByName,
+        Protocol::Terraform,
         Protocol::LdlmGrpc,
         Protocol::Kufuli,
         Protocol::LockdGrpc,
         Protocol::RaftLock,
     ];
     /// The dialects over HTTP.
-    pub const HTTP: [Protocol; 4] =
-        [Protocol::SessionsV1, Protocol::GetLock, Protocol::LockUnlock, Protocol::LockByName];
-    /// Of those, lock by name tries once.
+    pub const HTTP: [Protocol; 5] =
+        [Protocol::SessionsV1, Protocol::GetLock, Protocol::LockUnlock, Protocol::LockByName, Protocol::Terraform];
+    /// Of those, the last two try once.
     pub const WAITING: [Protocol; 3] = [Protocol::SessionsV1, Protocol::GetLock, Protocol::LockUnlock];
 }
 
@@ -86,7 +88,7 @@ impl DialectClient {
         self.ask(name, 600.0, None)
     }
 
-    /// Tries once. Lock by name has no lease and ignores it.
+    /// Tries once. Lock by name and Terraform have no lease and ignore it.
     pub fn take_for(&mut self, name: &str, lease_seconds: f64) -> Option<Hold> {
         self.ask(name, lease_seconds, None)
     }
@@ -105,6 +107,9 @@ impl DialectClient {
         }
         let (method, target, body) = request(self.protocol, name, lease, wait);
         let response = self.client.send(method, &target, body.as_bytes());
+        if self.protocol == Protocol::Terraform && response.status == 200 {
+            self.proofs.insert(name.to_owned(), body);
+        }
         self.understand(name, &response)
     }
 
@@ -113,7 +118,8 @@ impl DialectClient {
             Protocol::SessionsV1 => ("locked", "key", "expires_in_seconds"),
             Protocol::GetLock => ("lockacquired", "sessiontoken", "expires_in"),
             Protocol::LockUnlock => ("", "lock_id", "expires_in_seconds"),
-            Protocol::LockByName => return by_name(response),
+            Protocol::LockByName => return by_name(response, 409),
+            Protocol::Terraform => return by_name(response, 423),
             Protocol::LdlmGrpc | Protocol::Kufuli | Protocol::LockdGrpc | Protocol::RaftLock => {
                 unreachable!("asked above")
             }
@@ -145,6 +151,10 @@ impl DialectClient {
             }
             Protocol::LockUnlock => self.client.post("/unlock", &json!({"lock_id": proof})).status == 200,
             Protocol::LockByName => self.client.delete(&format!("/lock/{name}")).status == 200,
+            Protocol::Terraform => {
+                let body = if proof.is_empty() { lock_info() } else { proof };
+                self.client.send("UNLOCK", &format!("/terraform/{name}"), body.as_bytes()).status == 200
+            }
             Protocol::LdlmGrpc | Protocol::Kufuli | Protocol::LockdGrpc | Protocol::RaftLock => {
                 self.grpc.give_back(self.protocol, name, &proof)
             }
@@ -172,19 +182,27 @@ pub fn request(protocol: Protocol, name: &str, lease: f64, wait: Option<f64>) ->
             ("POST", "/lock".to_owned(), body.to_string())
         }
         Protocol::LockByName => ("POST", format!("/lock/{name}"), String::new()),
+        Protocol::Terraform => ("LOCK", format!("/terraform/{name}"), lock_info()),
         Protocol::LdlmGrpc | Protocol::Kufuli | Protocol::LockdGrpc | Protocol::RaftLock => {
             panic!("{protocol:?} is no HTTP")
         }
     }
 }
 
-fn by_name(response: &Response) -> Option<Hold> {
+/// What Terraform says of an operation, each with an id of its own.
+pub fn lock_info() -> String {
+    let id = uuid::Uuid::new_v4().to_string();
+    let rest = r#""Operation":"OperationTypeApply","Info":"","Who":"ann@build-7","Version":"1.14.0""#;
+    format!(r#"{{"ID":"{id}",{rest},"Created":"2026-11-27T18:13:15.123456789Z","Path":""}}"#)
+}
+
+fn by_name(response: &Response, held: u16) -> Option<Hold> {
     match response.status {
         200 => {
             let token = response.header("fencing-token").expect("a fencing token");
             Some(Hold { token: token.parse().expect("a number"), expires_in: None })
         }
-        409 => None,
+        status if status == held => None,
         other => panic!("{other}: {}", response.text()),
     }
 }

@@ -92,7 +92,15 @@ fn http_dialects_name_the_config_key_of_a_limit() {
         ("GET", format!("/v1/locks?prefix={long}"), String::new(), "locks.name_bytes_max"),
         ("GET", format!("/v1/locks?name={long}"), String::new(), "locks.name_bytes_max"),
         ("POST", "/v1/lock".to_owned(), large.clone(), "server.body_bytes_max"),
-        ("POST", "/lock".to_owned(), large, "server.body_bytes_max"),
+        ("POST", "/lock".to_owned(), large.clone(), "server.body_bytes_max"),
+        ("LOCK", "/terraform/a".to_owned(), large, "server.body_bytes_max"),
+        ("LOCK", format!("/terraform/{long}"), json!({"ID": "x"}).to_string(), "locks.name_bytes_max"),
+        (
+            "LOCK",
+            "/terraform/a".to_owned(),
+            json!({"ID": "x", "Info": long}).to_string(),
+            "locks.metadata_value_bytes_max",
+        ),
     ];
     for (method, target, body, key) in rows {
         let answer = client.send(method, &target, body.as_bytes());

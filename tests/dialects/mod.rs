@@ -1,4 +1,4 @@
-//! The eight wire dialects over real TLS sockets: common behaviour, that of each, and refusals.
+//! The nine wire dialects over real TLS sockets: common behaviour, that of each, and refusals.
 
 mod access;
 mod bad_input;
@@ -17,4 +17,6 @@ mod sessions_v1;
 mod sessions_v1_modes;
 mod sessions_v1_sessions;
 mod strict;
+mod terraform;
+mod terraform_client;
 mod waiting;

@@ -23,6 +23,8 @@ const MISSPELT: &[Row] = &[
     ("POST", "/lock?ttl=30", r#"{"resource":"a"}"#, "ttl", "not known"),
     ("POST", "/unlock", r#"{"lockid":"a"}"#, "lockid", "lock_id"),
     ("POST", "/lock/a?ttl=30", "", "ttl", "POST /lock"),
+    ("LOCK", "/terraform/a?ttl=30", r#"{"ID":"x"}"#, "ttl", "not known"),
+    ("DELETE", "/terraform/a/lock?force=true", r#"{"ID":"x"}"#, "force", "not known"),
     ("GET", "/getlock?lockname=a&lifetme=5", "", "lifetme", "lifetime"),
     ("DELETE", "/releaselock?lockname=a&token=x&tokn=y", "", "tokn", "token"),
     ("GET", "/status?aut=x", "", "aut", "auth"),
@@ -62,6 +64,7 @@ fn compat_setting_ignores_unknown_fields() {
     assert_eq!(client.get("/getlock?lockname=b&lifetme=5").json()["lockacquired"], true);
     assert_eq!(client.send("POST", "/session", b"name=value").status, 201);
     assert_eq!(client.send("POST", "/lock/c?ttl=1", b"").status, 200);
+    assert_eq!(client.send("LOCK", "/terraform/d?ttl=1", br#"{"ID":"x"}"#).status, 200);
 }
 
 /// Parameters that clients of older servers may send and their servers never read.

@@ -4,7 +4,7 @@ use super::markdown::Page;
 use super::run::RUNS;
 
 /// Languages of blocks that hold no commands.
-const NO_COMMANDS: [&str; 6] = ["json", "proto", "rust", "text", "toml", "yaml"];
+const NO_COMMANDS: [&str; 7] = ["hcl", "json", "proto", "rust", "text", "toml", "yaml"];
 
 /// The page, the beginning of the block, and why no test runs it.
 const SHOWN: &[(&str, &str, &str)] = &[

@@ -30,12 +30,13 @@ fn may_change(server: &Server, headers: &[(&str, &str)]) -> Vec<bool> {
     let session = dressed().send("POST", "/session", b"").status != 403;
     let json = dressed().send("POST", "/lock", br#"{"resource": "page", "ttl": 0.001}"#).status != 403;
     let by_name = dressed().send("DELETE", "/lock/page", b"").status != 403;
+    let custom = dressed().send("LOCK", "/terraform/page", br#"{"ID": "x"}"#).status != 403;
     let grpc = dressed().send("POST", "/api.Api/RequestLock", b"").status != 403;
-    vec![by_url, session, json, by_name, grpc]
+    vec![by_url, session, json, by_name, custom, grpc]
 }
 
-const NOTHING: [bool; 5] = [false; 5];
-const EVERYTHING: [bool; 5] = [true; 5];
+const NOTHING: [bool; 6] = [false; 6];
+const EVERYTHING: [bool; 6] = [true; 6];
 
 #[test]
 fn cross_site_requests_change_nothing() {

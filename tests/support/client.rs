@@ -75,7 +75,18 @@ impl Client {
 
     /// Sends a request; an error means that its outcome is unknown.
     pub fn try_send(&mut self, method: &str, target: &str, body: &[u8]) -> io::Result<Response> {
-        let result = self.exchange(method, target, body);
+        self.try_send_with(method, target, &[], body)
+    }
+
+    /// The same with headers of this request alone.
+    pub fn try_send_with(
+        &mut self,
+        method: &str,
+        target: &str,
+        own: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Response> {
+        let result = self.exchange(method, target, own, body);
         match &result {
             Ok(response) => self.keep_cookies(response),
             Err(_) => self.connection = None,
@@ -96,10 +107,11 @@ impl Client {
         self.send("POST", target, body.to_string().as_bytes())
     }
 
-    fn exchange(&mut self, method: &str, target: &str, body: &[u8]) -> io::Result<Response> {
+    fn exchange(&mut self, method: &str, target: &str, own: &[(&str, &str)], body: &[u8]) -> io::Result<Response> {
         let cookies = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
         let mut headers: Vec<(&str, &str)> =
             self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        headers.extend_from_slice(own);
         if !cookies.is_empty() {
             headers.push(("Cookie", &cookies));
         }

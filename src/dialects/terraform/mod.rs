@@ -1,0 +1,3 @@
+//! Terraform and OpenTofu: the locking of their `http` backend. The state itself is kept elsewhere.
+
+pub mod rest;
