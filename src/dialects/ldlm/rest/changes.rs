@@ -125,7 +125,7 @@ fn hold_of(caller: &RequestInSession<'_>, asked: &ChangeRequest<'_>) -> Result<(
 
 /// All names of a hold go with it.
 async fn may_take_all(caller: &RequestInSession<'_>, name: &Name, key: HoldKey) -> Result<(), Rejection> {
-    let (lock, _) = caller.app.engine.lock(name).await.map_err(|error| rejected(error.into()))?;
+    let (lock, _) = caller.app.engine.lock(name).await.map_err(rejected)?;
     let hold = lock.and_then(|lock| lock.into_hold(key));
     let may_take = |name: &Name| may_take(&caller.identity, name);
     Ok(hold.iter().flat_map(HoldView::names).try_for_each(may_take)?)
