@@ -10,6 +10,7 @@ mod health;
 mod leader;
 mod listings;
 mod lock;
+mod man;
 mod members;
 mod output;
 mod output_queue;
@@ -63,6 +64,8 @@ enum Command {
     Hash(hash::Hash),
     /// Prints a script that completes command lines in a shell
     Completions(completions::Completions),
+    /// Writes the manual pages of all subcommands
+    Man(man::Man),
     #[command(hide = true)]
     ExecChild(lock::ExecChild),
     #[command(hide = true)]
@@ -102,6 +105,7 @@ impl Command {
             Command::Certs(certs) => certs.run(),
             Command::Hash(hash) => hash.run(),
             Command::Completions(completions) => completions.run(&Cli::command()),
+            Command::Man(man) => man.run(Cli::command()),
             Command::Serve(serve) => return Ok(serve.run()),
             Command::Lock(lock) => return lock.run(),
             Command::Elect(elect) => return elect.run(),

@@ -16,6 +16,7 @@ mod holds;
 mod listening;
 mod lock;
 mod logging;
+mod man;
 mod observability;
 mod operate;
 mod restore;
