@@ -6,7 +6,8 @@ PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps
 # Each program that a test needs, and the Debian package that contains it.
 TOOLS := curl:curl chromium:chromium chromedriver:chromium-driver python3:python3 \
          mkfs.ext4:e2fsprogs mount:mount losetup:mount ip:iproute2 nft:nftables \
-         faketime:faketime openssl:openssl git:git
+         faketime:faketime openssl:openssl git:git \
+         systemd-sysusers:systemd dpkg-shlibdeps:dpkg-dev strip:binutils
 NODE := target/node
 NODE_READY := $(NODE)/.ready
 # Tests send these signals to programs, which inherit ignored ones; a shell ignores them in background jobs.
@@ -18,6 +19,8 @@ FROM ?= 0
 ETCD := target/etcd/usr/bin/etcd
 REDIS := target/redis/.ready
 BALANCERS := target/balancers/.ready
+CARGO_DEB := target/cargo-deb/bin/cargo-deb
+PROMTOOL := target/prometheus/usr/bin/promtool
 
 .PHONY: help test test-systemd test-compose test-older tools packages bench bench-cluster lint fmt audit advisories fuzz-build soak soak-cluster soak-simulation fault-table
 
@@ -35,7 +38,7 @@ test-systemd: ## Run the unit of deploy/ under a real systemd, in its own namesp
 test-compose: ## Run the compose files under a real engine (as root, where docker compose and its daemon are)
 	cargo test --locked --features mutants --test all proof::deploy::engine -- --ignored --nocapture --test-threads=1
 
-tools: packages $(VENV_READY) $(NODE_READY) $(BALANCERS) ## Only set up what the tests need
+tools: packages $(VENV_READY) $(NODE_READY) $(BALANCERS) $(CARGO_DEB) $(PROMTOOL) ## Only set up what the tests need
 
 packages:
 	@missing=""; \
@@ -68,6 +71,18 @@ $(BALANCERS):
 	  [ $$try = 1 ] && $$([ "$$(id -u)" = 0 ] || echo sudo) apt-get update -q; \
 	done && for package in *.deb; do dpkg -x $$package . || exit 1; done
 	touch $@
+
+# Unoptimised, because it runs once.
+$(CARGO_DEB):
+	cargo install --quiet --locked --debug --no-default-features --root target/cargo-deb cargo-deb@3.8.0
+
+# Unpacked, not installed, because the package would start its server.
+$(PROMTOOL):
+	rm -rf target/prometheus && mkdir -p target/prometheus
+	cd target/prometheus && for try in 1 2; do \
+	  apt-get download -q prometheus && break; \
+	  [ $$try = 1 ] && $$([ "$$(id -u)" = 0 ] || echo sudo) apt-get update -q; \
+	done && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x --touch ./usr/bin/promtool
 
 # Node.js itself is in the Python environment. No package may run a script during its installation.
 $(NODE_READY): $(VENV_READY) $(wildcard tests/node/package*.json)

@@ -9,6 +9,7 @@ mod fault_table;
 mod first_start;
 mod generated;
 mod openapi_clients;
+mod package;
 mod py_ldlm;
 mod python;
 mod python_client;
