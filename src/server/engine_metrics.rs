@@ -1,7 +1,8 @@
 //! The engine's own numbers, each with its name, its help text and its value.
 
 use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
 use crate::engine::{ClusterView, Overview, Stats};
@@ -107,4 +108,7 @@ fn register_gauges(shown: &mut Registry, overview: &Overview, cluster: &ClusterV
     ] {
         shown.register(name, help, ConstGauge::<u64>::new(value));
     }
+    let state = Family::<[(&str, &str); 1], Gauge>::default();
+    state.get_or_create(&[("state", cluster.state.as_str())]).set(1);
+    shown.register("node_state", "1 for the state that this node is in, as GET /v1/cluster shows it", state);
 }

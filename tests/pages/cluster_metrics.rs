@@ -6,10 +6,11 @@ use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 /// One of each kind that operators of a cluster look at.
-const SHOWN: [&str; 12] = [
+const SHOWN: [&str; 13] = [
     "latchd_leader ",
     "latchd_term ",
     "latchd_has_quorum ",
+    "latchd_node_state{state=\"member\"} 1",
     "latchd_members 3",
     "latchd_feature_level ",
     "latchd_log_applied_index ",
