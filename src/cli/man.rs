@@ -44,7 +44,9 @@ fn without_help(command: Command) -> Command {
 fn write(command: &Command, dir: &Path) -> Result<usize, Failure> {
     let page = Page::new(command.clone()).source(concat!("latchd ", env!("CARGO_PKG_VERSION"))).manual("latchd");
     let file = dir.join(page.get_filename());
-    rendered(command, &page).and_then(|text| fs::write(&file, text)).map_err(|error| Failure::unwritable(&file, error))?;
+    rendered(command, &page)
+        .and_then(|text| fs::write(&file, text))
+        .map_err(|error| Failure::unwritable(&file, error))?;
     let shown = command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set());
     shown.map(|subcommand| write(subcommand, dir)).sum::<Result<usize, Failure>>().map(|below| below + 1)
 }

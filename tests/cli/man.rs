@@ -9,14 +9,19 @@ fn manual_pages_have_every_shown_subcommand_with_its_examples() {
     let dir = folder.path().join("man1");
     let written = run_to_end(&["man", dir.to_str().expect("UTF-8")]);
     assert!(written.status.success(), "{}", written.stderr);
-    let mut names: Vec<String> =
-        fs::read_dir(&dir).expect("made").map(|entry| entry.expect("read").file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(&dir)
+        .expect("made")
+        .map(|entry| entry.expect("read").file_name().into_string().unwrap())
+        .collect();
     names.sort();
     assert!(!names.iter().any(|name| name.contains("child") || name.contains("help")), "{names:?}");
     for page in ["latchd.1", "latchd-lock.1", "latchd-members-add.1"] {
         assert!(names.iter().any(|name| name == page), "{page} is not in {names:?}");
         let text = fs::read_to_string(dir.join(page)).expect("the page");
-        assert!(text.starts_with(".ie") && text.contains(".SH OPTIONS") && text.contains(".SH NOTES"), "{page}: {text}");
+        assert!(
+            text.starts_with(".ie") && text.contains(".SH OPTIONS") && text.contains(".SH NOTES"),
+            "{page}: {text}"
+        );
         // A line of its own, however the text around it is filled.
         assert!(text.contains("\n.nf\n  latchd "), "{page}: {text}");
     }

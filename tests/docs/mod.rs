@@ -13,4 +13,5 @@ mod numbers;
 mod run;
 mod tour;
 
+pub use generated::exposition;
 pub use markdown::block;

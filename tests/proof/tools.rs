@@ -31,6 +31,11 @@ pub fn node(name: &str) -> Command {
     command
 }
 
+/// From Debian's package of Prometheus.
+pub fn promtool() -> Command {
+    installed(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/target/prometheus/usr/bin/promtool")))
+}
+
 fn installed(file: &Path) -> Command {
     assert!(file.is_file(), "the tests need {}: run `make tools`", file.display());
     Command::new(file)

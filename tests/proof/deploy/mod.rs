@@ -5,6 +5,7 @@ mod compose;
 mod engine;
 mod image;
 mod kubernetes;
+mod monitoring;
 mod unit;
 
 use super::tools::{python, run};
