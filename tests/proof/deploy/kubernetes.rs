@@ -14,7 +14,7 @@ const MEMORY: u64 = 1 << 30;
 const HOLD_BYTES: u64 = 1200;
 
 /// The variables of the StatefulSet's container as the pod `latchd-{id}` has them.
-fn pod_variables(container: &Value, id: u64) -> BTreeMap<String, String> {
+pub(super) fn pod_variables(container: &Value, id: u64) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     for variable in container["env"].as_array().expect("variables") {
         let name = variable["name"].as_str().expect("a name").to_owned();

@@ -3,6 +3,7 @@
 
 mod compose;
 mod engine;
+mod helm;
 mod image;
 mod kubernetes;
 mod monitoring;
