@@ -7,6 +7,7 @@ mod helm;
 mod image;
 mod kubernetes;
 mod monitoring;
+mod release;
 mod unit;
 
 use super::tools::{python, run};
