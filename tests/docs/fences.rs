@@ -15,6 +15,16 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("docs/certificates.md", "scp ", "needs another machine"),
     ("docs/disks.md", "latchd members remove 2 ", "needs systemd on several machines"),
     ("docs/events.md", "curl -N ", "does not end"),
+    ("docs/kubernetes.md", "latchd certs init ", "needs Kubernetes"),
+    ("docs/kubernetes.md", "openssl req ", "needs Kubernetes"),
+    ("docs/kubernetes.md", "helm install ", "needs Kubernetes; proof::deploy::helm renders the chart"),
+    ("docs/kubernetes.md", "latchd certs add ", "needs Kubernetes"),
+    ("docs/kubernetes.md", "kubectl exec ", "needs Kubernetes"),
+    ("docs/packages.md", "sudo apt install ", "needs root; proof::package installs the package in a namespace"),
+    ("docs/packages.md", "sudo install -g latchd ", "opens an editor"),
+    ("docs/packages.md", "cargo install --locked cargo-deb", "takes minutes; proof::package makes the package"),
+    ("docs/packages.md", "tar -xzf ", "needs root; proof::deploy::release unpacks the archive"),
+    ("docs/packages.md", "docker build ", "needs an engine"),
     ("fuzz/README.md", "cargo install cargo-fuzz ", "needs a nightly toolchain"),
 ];
 
