@@ -6,7 +6,7 @@ use std::process::Command;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-fn package(folder: &Path) -> PathBuf {
+pub fn package(folder: &Path) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let pinned = Path::new(ROOT).join("target/cargo-deb/bin");
     assert!(pinned.join("cargo-deb").is_file(), "the tests need cargo-deb: run `make tools`");

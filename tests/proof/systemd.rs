@@ -1,5 +1,6 @@
 //! The unit under a real systemd, booted in namespaces of its own: `make test-systemd`, as root on a Debian that has it.
 
+use super::package::package;
 use super::tools::{both, output, program, run};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,17 +20,20 @@ struct Booted {
 impl Booted {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a directory");
+        let stage = folder.path().join("stage");
+        std::fs::create_dir(&stage).expect("made");
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let groups = run(program("findmnt").args(["-t", "cgroup2", "-n", "-o", "TARGET"]));
         let groups = groups.lines().next().expect("control groups of the second version are mounted");
-        let group = Path::new(groups).join(format!("latchd-test-{}", std::process::id()));
+        let group = Path::new(groups).join(folder.path().file_name().expect("a name"));
         std::fs::create_dir(&group).expect("a control group can be made: run as root");
         // In the group before the namespace of groups is made, whose root it becomes.
         let enter = r#"echo $$ > "$0/cgroup.procs"; exec unshare --fork --pid --mount --uts --ipc --net --cgroup \
             --kill-child --propagation private "$@""#;
         let mut command = Command::new("bash");
-        command.args(["-c", enter]).arg(&group).arg(root.join("tests/proof/systemd.sh")).arg(folder.path());
+        command.args(["-c", enter]).arg(&group).arg(root.join("tests/proof/systemd.sh")).arg(&stage);
         command.arg(root.join("deploy/latchd.service")).arg(env!("CARGO_BIN_EXE_latchd"));
+        command.arg(package(folder.path()));
         let console = std::fs::File::create(folder.path().with_extension("console")).expect("a file");
         command.stdin(Stdio::null()).stdout(console.try_clone().expect("a handle")).stderr(console);
         let mut child = command.spawn().expect("bash");
@@ -132,4 +136,32 @@ fn systemd_unit_runs_and_restarts_after_failures() {
 
     booted.run("systemctl stop latchd");
     assert_eq!((booted.show("Result"), booted.show("ActiveState")), ("success".to_owned(), "inactive".to_owned()));
+}
+
+/// Without the unit and the binary of the other test.
+#[test]
+#[ignore = "boots systemd: make test-systemd"]
+fn debian_package_starts_restarts_and_stops_the_service() {
+    let booted = Booted::new();
+    booted.run("rm /etc/systemd/system/latchd.service /usr/local/bin/latchd && systemctl daemon-reload");
+    booted.run("dpkg -i /latchd.deb");
+    booted.until(READY, |text| text == "ready");
+    assert_eq!(booted.show("User"), "latchd");
+    assert_eq!(
+        booted.run("stat -c %U:%a /var/lib/latchd /var/lib/latchd/data").replace('\n', " "),
+        "latchd:700 latchd:700"
+    );
+    booted.run("latchd lock hello --wait 0s -- true");
+    booted.run(HOLD);
+
+    // An upgrade restarts it, with the configuration as it is now.
+    booted.run("sed -i 's/8443/8444/' /etc/latchd/config.toml");
+    let before = booted.show("MainPID");
+    booted.run("dpkg -i /latchd.deb");
+    booted.until("curl -sk https://127.0.0.1:8444/readyz", |text| text == "ready");
+    assert_ne!(booted.show("MainPID"), before);
+    booted.until(&RENEW.replace("8443", "8444"), |text| text.contains("\"locked\":true"));
+
+    booted.run("dpkg -P latchd");
+    booted.run("! systemctl is-active latchd && ! test -e /var/lib/latchd && ! pgrep -x latchd");
 }

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Boots systemd with the unit of deploy/ over a copy-on-write view of this machine's root. Whatever it writes is gone with it;
 # /tmp, /run and /dev are its own, and so are network, processes and control group.
-#   systemd.sh STAGE UNIT BINARY
+#   systemd.sh STAGE UNIT BINARY PACKAGE
 set -euo pipefail
-stage=$1 unit=$2 binary=$3
+stage=$1 unit=$2 binary=$3 package=$4
 mount -t tmpfs tmpfs "$stage"
 mkdir "$stage"/{upper,work,root}
 mount -t overlay overlay -o "lowerdir=/,upperdir=$stage/upper,workdir=$stage/work" "$stage/root"
 cd "$stage/root"
 install -m 644 "$unit" etc/systemd/system/latchd.service
 install -m 755 "$binary" usr/local/bin/latchd
+cp "$package" latchd.deb
+# An image of a container forbids packages to start services.
+rm -f usr/sbin/policy-rc.d
 mount -t tmpfs tmpfs dev
 for node in null zero full random urandom tty; do touch dev/$node; mount --bind /dev/$node dev/$node; done
 touch dev/console
