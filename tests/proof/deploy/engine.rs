@@ -2,6 +2,7 @@
 
 use super::file;
 use crate::proof::tools::{program, run};
+use std::path::Path;
 use std::process::Command;
 
 /// A project of its own beside files of its own; everything goes with it.
@@ -15,6 +16,8 @@ impl Project {
     fn new(name: &'static str, compose: &'static str) -> Self {
         run(program("docker").args(["build", "--tag", concat!("latchd:", env!("CARGO_PKG_VERSION"))]).arg(file(".")));
         let project = Self { name, compose, home: tempfile::tempdir().expect("a directory") };
+        // A person's directory, which containers may enter.
+        run(program("chmod").arg("755").arg(project.home.path()));
         project.prepare();
         project
     }
@@ -27,9 +30,14 @@ impl Project {
         let names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
         let kind = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
         run(program("openssl").args(kind).args(pair).args(names).current_dir(&secrets));
-        std::os::unix::fs::chown(secrets.join("key.pem"), None, Some(10001)).expect("as root");
-        run(program("chmod").args(["640", "key.pem"]).current_dir(&secrets));
+        Self::show(&secrets.join("key.pem"));
         std::fs::write(self.home.path().join(".env"), "LATCHD_API_KEY=of-a-test\n").expect("written");
+    }
+
+    /// Lets the group of the user in the container read a file, as the first lines say.
+    fn show(file: &Path) {
+        std::os::unix::fs::chown(file, None, Some(10001)).expect("as root");
+        run(program("chmod").arg("640").arg(file));
     }
 
     fn command(&self, arguments: &str) -> Command {
@@ -64,6 +72,7 @@ fn one_node_of_compose_goes_up_stops_is_backed_up_and_restored_without_names() {
     project.run(&format!("exec -T latchd latchd backup /var/lib/latchd/latchd.backup {CA}"));
     project.run(&format!("cp latchd:/var/lib/latchd/latchd.backup {}", project.home.path().display()));
     project.run("down --volumes");
+    Project::show(&project.home.path().join("latchd.backup"));
     let mount = format!("{}:/backup:ro", project.home.path().display());
     let restore = "restore /backup/latchd.backup --data-dir /var/lib/latchd/data";
     project.run(&format!("run --rm --no-deps --volume {mount} latchd {restore}"));
