@@ -1,0 +1,3 @@
+module github.com/latchd/latchd/clients/go
+
+go 1.22
