@@ -8,6 +8,7 @@ mod deploy;
 mod fault_table;
 mod first_start;
 mod generated;
+mod go_client;
 mod openapi_clients;
 mod package;
 mod py_ldlm;

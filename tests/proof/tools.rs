@@ -36,6 +36,16 @@ pub fn promtool() -> Command {
     installed(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/target/prometheus/usr/bin/promtool")))
 }
 
+/// Go, in the folder of a module: that of the pinned Python environment if the machine's own is missing or old.
+pub fn go(module: &str) -> Command {
+    let pinned = Path::new(VENV).join("go");
+    let mut command = if pinned.is_file() { Command::new(pinned) } else { program("go") };
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(module));
+    // No other version of a module or of Go itself than the one that is there.
+    command.env("GOFLAGS", "-mod=readonly -buildvcs=false").env("GOTOOLCHAIN", "local");
+    command
+}
+
 fn installed(file: &Path) -> Command {
     assert!(file.is_file(), "the tests need {}: run `make tools`", file.display());
     Command::new(file)
