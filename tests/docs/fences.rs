@@ -3,8 +3,8 @@
 use super::markdown::Page;
 use super::run::RUNS;
 
-/// Languages of blocks that hold no commands. The suite of `clients/go` runs those in Go.
-const NO_COMMANDS: [&str; 8] = ["go", "hcl", "json", "proto", "rust", "text", "toml", "yaml"];
+/// Languages of blocks that hold no commands. The suites of the clients run those in Go and TypeScript.
+const NO_COMMANDS: [&str; 9] = ["go", "hcl", "json", "proto", "rust", "text", "toml", "ts", "yaml"];
 
 /// The page, the beginning of the block, and why no test runs it.
 const SHOWN: &[(&str, &str, &str)] = &[
@@ -13,6 +13,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("README.md", "# Takes five to ten minutes", "takes minutes; every other block runs with what it builds"),
     ("clients/go/README.md", "go get ", "the tests are in the module itself"),
     ("clients/python/README.md", "pip install ", "the tests have the client on their import path"),
+    ("clients/typescript/README.md", "npm install ", "the tests have the client beside them"),
     ("docs/certificates.md", "scp ", "needs another machine"),
     ("docs/disks.md", "latchd members remove 2 ", "needs systemd on several machines"),
     ("docs/events.md", "curl -N ", "does not end"),
@@ -78,12 +79,12 @@ fn commands_stand_in_blocks_that_run_or_are_listed() {
     }
 }
 
-/// A block `rust src/main.rs` shows lines of that file as they are.
+/// A block `rust src/main.rs` shows lines of that file as they are; so does one in TypeScript, whose file the tests run.
 #[test]
-fn rust_blocks_are_excerpts_of_the_files_they_name() {
+fn blocks_of_source_are_excerpts_of_the_files_they_name() {
     let mut found = 0;
     for page in Page::all() {
-        for block in page.blocks().iter().filter(|block| block.language() == "rust") {
+        for block in page.blocks().iter().filter(|block| ["rust", "ts"].contains(&block.language())) {
             let (_, file) =
                 block.info.split_once(' ').unwrap_or_else(|| panic!("{}:{}: of which file?", page.path, block.line));
             let source = Page::read(file).text;

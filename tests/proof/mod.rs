@@ -18,5 +18,6 @@ pub mod random;
 mod schema;
 mod systemd;
 pub mod tools;
+mod typescript_client;
 mod wall_clock;
 mod webdriver;

@@ -1,5 +1,6 @@
 //! The programs that tests call. A missing one is an error that says what to run, never a skipped test.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -25,10 +26,15 @@ pub fn python(name: &str) -> Command {
 /// A program of the pinned packages of Node.js.
 pub fn node(name: &str) -> Command {
     let mut command = installed(&Path::new(NODE).join("node_modules/.bin").join(name));
+    command.env("PATH", path_with_node());
+    command
+}
+
+/// The search path, with Node.js first.
+pub fn path_with_node() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let paths = std::iter::once(PathBuf::from(VENV)).chain(std::env::split_paths(&path));
-    command.env("PATH", std::env::join_paths(paths).expect("no folder of ours has a colon in its name"));
-    command
+    std::env::join_paths(paths).expect("no folder of ours has a colon in its name")
 }
 
 /// From Debian's package of Prometheus.
