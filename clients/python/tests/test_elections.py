@@ -64,7 +64,7 @@ def test_leader_that_is_ended_is_lost(server: Server) -> None:
     with Client(server.url) as client, Client(server.url) as other:
         lead = client.elect("forced", "one", lease=1, on_lost=lambda hold: told.set())
         other.session_id()
-        lead._keeper.service.unlock(lead._keeper.granted, time.monotonic() + 60)
+        client._blocking.run(client._service.unlock(lead._keeper.granted, time.monotonic() + 60))
         with pytest.raises(LockLost, match="the service says that it has ended"):
             lead.set_value("two")
         assert lead.lost and told.wait(5)
@@ -72,7 +72,7 @@ def test_leader_that_is_ended_is_lost(server: Server) -> None:
 
 def test_ended_session_of_a_candidate_is_reopened(server: Server) -> None:
     with Client(server.url) as client, Client(server.url) as stranger:
-        stranger._service.sessions.add(client._service.open())
+        stranger._service.sessions.add(client._blocking.run(client._service.open()))
         stranger.close()
         with client.elect("reopened", "one", wait=0) as lead:
             assert not lead.lost

@@ -137,7 +137,7 @@ def test_change_of_a_hold_that_was_ended_loses_it(server: Server, change: str) -
     with Client(server.url) as client, Client(server.url) as other:
         hold = client.read_lock("forced", on_lost=told.append)
         other.session_id()
-        hold._keeper.service.unlock(hold._keeper.granted, float("inf"))
+        client._blocking.run(client._service.unlock(hold._keeper.granted, float("inf")))
         with pytest.raises(LockLost, match="the service says that it has ended"):
             getattr(hold, change)()
         assert hold.lost and told == [hold]

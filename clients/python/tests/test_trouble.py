@@ -59,8 +59,9 @@ def test_forced_release_is_noticed_at_next_renewal(client: Client, other: Client
     with pytest.raises(LockLost, match="ended"):
         with client.lock("taken", lease=1.5) as hold:
             # The key alone opens a hold, whoever shows it.
-            stolen = dataclasses.replace(hold._keeper.granted, session=other._service.open())
-            assert other._service.unlock(stolen, clock.now() + 60).body["unlocked"]
+            stolen = dataclasses.replace(hold._keeper.granted, session=other._blocking.run(other._service.open()))
+            answer = other._blocking.run(other._service.unlock(stolen, clock.now() + 60))
+            assert answer.body["unlocked"]
             assert hold.wait_lost(1.4), "sooner than its lease would have ended"
 
 
@@ -97,7 +98,7 @@ def test_hold_lost_before_its_answer_is_acquired_again(proxy: Proxy) -> None:
 def test_ended_session_loses_holds_and_is_reopened(server: Server, tmp_path: pathlib.Path) -> None:
     client = Client(server.url)
     kept = client.lock("kept", lease=600)
-    ended = client._service.open()
+    ended = client._blocking.run(client._service.open())
     # Ended by somebody else, as idle ones are by the service.
     stranger = Client(server.url)
     stranger._service.sessions.add(ended)

@@ -9,9 +9,10 @@ A hold is renewed by a thread of its own. `errors` says what can go wrong.
 
 from .changing import Transferred
 from .client import Client
-from .election import Leader, Leadership
+from .election import Leader
 from .errors import LatchdError, LockLost, NotAcquired, Refused, Unreachable, WouldDeadlock, WrongProcess
 from .hold import Hold
+from .leadership import Leadership
 from .wire import BlockedBy, Holder, LockInfo
 
 __all__ = [

@@ -6,11 +6,13 @@ import dataclasses
 import uuid
 
 from . import asked, clock
-from .errors import CutShort, HoldEnded, Refused, SessionEnded, WouldDeadlock
+from .errors import CutShort, HoldEnded, LatchdError, Refused, SessionEnded, WouldDeadlock
+from .nodes import Answer, Call, Patience
 from .service import Service
-from .transport import Answer, Call, Patience
+from .steps import Steps
 from .wanted import Wanted
 from .wire import WAIT_TIMEOUT, Granted, Json, Session, deadlock, lease_end, longest_wait
+from .withdrawing import Pending
 
 #: The longest that one request of a wait stays open: less than the idle timeout of balancers (60 s is common). The next
 #: request has the same idempotency key, and so keeps the place in the queue.
@@ -57,8 +59,19 @@ class Wait:
         )
 
 
-def acquire(service: Service, wanted: Wanted, wait: Wait) -> Granted | None:
-    """The hold; None: the wait ended without it."""
+def acquire(service: Service, wanted: Wanted, wait: Wait, pending: Pending) -> Steps[Granted | None]:
+    """The hold; None: the wait ended without it. Interrupted, it leaves in `pending` what `withdraw` needs."""
+    with service.sessions.in_use():
+        try:
+            return (yield from _acquire(service, wanted, wait, pending))
+        except LatchdError:
+            raise
+        except BaseException:
+            pending.is_retired = pending.session is not None and service.retire(pending.session)
+            raise
+
+
+def _acquire(service: Service, wanted: Wanted, wait: Wait, pending: Pending) -> Steps[Granted | None]:
     sessions = 0
     while True:
         # Time may be left: the service limits waits, and a lease may expire before its grant arrives.
@@ -67,11 +80,12 @@ def acquire(service: Service, wanted: Wanted, wait: Wait) -> Granted | None:
         body = dict(wanted.body)
         if seconds > 0:
             body["wait_timeout_seconds"] = max(0.001, round(seconds, 3))
-        session = service.open(wait.patience(service))
+        session = yield from service.open(wait.patience(service))
+        pending.session = session
         sessions += 1
         try:
-            answer = _ask(service, wanted, body, session, wait)
-            granted = _trusted(service, wanted, answer, session, wait)
+            answer = yield from _ask(service, wanted, body, wait, pending)
+            granted = yield from _trusted(service, wanted, answer, session, wait)
         except SessionEnded:
             service.end(session, "its session has ended")
             if sessions >= _SESSIONS_MAX:
@@ -94,21 +108,22 @@ def acquire(service: Service, wanted: Wanted, wait: Wait) -> Granted | None:
             return granted
 
 
-def _ask(service: Service, wanted: Wanted, body: Json, session: Session, wait: Wait) -> Answer:
+def _ask(service: Service, wanted: Wanted, body: Json, wait: Wait, pending: Pending) -> Steps[Answer]:
     """Sends requests under one idempotency key until one has an answer."""
     is_election = wanted.path != "/v1/lock"
     check = asked.elected(wanted.names[0]) if is_election else asked.lock(wanted.names)
-    call = Call("POST", wanted.path, body, session.id, str(uuid.uuid4()), check, wanted.query)
+    session = None if pending.session is None else pending.session.id
+    pending.call = call = Call("POST", wanted.path, body, session, str(uuid.uuid4()), check, wanted.query)
     while True:
         waits = "wait_timeout_seconds" in body
         try:
-            return service.transport.send(call, wait.patience(service, SLICE_SECONDS if waits else None))
+            return (yield from service.nodes.send(call, wait.patience(service, SLICE_SECONDS if waits else None)))
         except CutShort:
             if not waits or clock.left(wait.ends) == 0:
                 raise
 
 
-def _trusted(service: Service, wanted: Wanted, answer: Answer, session: Session, wait: Wait) -> Granted | None:
+def _trusted(service: Service, wanted: Wanted, answer: Answer, session: Session, wait: Wait) -> Steps[Granted | None]:
     """The hold, with most of its lease left. A wait may have been granted at any time since it began, so a lease
     that may be older is renewed first."""
     told = answer.body
@@ -128,7 +143,7 @@ def _trusted(service: Service, wanted: Wanted, answer: Answer, session: Session,
     # It takes its time even where the wait is just over.
     patience = wait.patience(service)
     patience = dataclasses.replace(patience, ends=max(patience.ends, clock.now() + _SHORTEST_SECONDS))
-    renewed = service.renew(granted, patience)
+    renewed = yield from service.renew(granted, patience)
     until = lease_end(renewed.body, longest, renewed.sent)
     if not renewed.body["locked"] or clock.left(until) == 0:
         return None

@@ -8,8 +8,9 @@ import typing
 from . import asked, clock
 from .acquiring import SLICE_SECONDS, Wait
 from .errors import CutShort, Refused
+from .nodes import Answer, Call
 from .service import Service
-from .transport import Answer, Call
+from .steps import Steps
 from .wire import WAIT_TIMEOUT, BlockedBy, Granted, deadlock, longest_wait
 
 
@@ -26,13 +27,14 @@ class Transferred:
     expires_in_seconds: float | None
 
 
-def downgrade(service: Service, hold: Granted) -> Granted:
+def downgrade(service: Service, hold: Granted) -> Steps[Granted]:
     """The hold, shared from now on."""
     call = _call(hold, "/v1/downgrade", {}, asked.lock(hold.names[:1]))
-    return _changed(hold, service.transport.send(call, service.usual()))
+    answer = yield from service.nodes.send(call, service.usual())
+    return _changed(hold, answer)
 
 
-def upgrade(service: Service, hold: Granted, wait: Wait) -> Granted | list[BlockedBy] | None:
+def upgrade(service: Service, hold: Granted, wait: Wait) -> Steps[Granted | list[BlockedBy] | None]:
     """The hold, exclusive from now on; None: others still shared it at the end of the wait. A list: the deadlock that the
     wait would have been."""
     while True:
@@ -41,7 +43,7 @@ def upgrade(service: Service, hold: Granted, wait: Wait) -> Granted | list[Block
         call = _call(hold, "/v1/upgrade", body, asked.lock(hold.names[:1]))
         patience = wait.patience(service, SLICE_SECONDS if body else None)
         try:
-            answer = service.transport.send(call, patience)
+            answer = yield from service.nodes.send(call, patience)
         except CutShort:
             # The next attempt takes the place of this one.
             if not body or clock.left(wait.ends) == 0:
@@ -65,11 +67,12 @@ def upgrade(service: Service, hold: Granted, wait: Wait) -> Granted | list[Block
             return None
 
 
-def transfer(service: Service, hold: Granted, session: str) -> Transferred:
+def transfer(service: Service, hold: Granted, session: str) -> Steps[Transferred]:
     call = _call(hold, "/v1/transfer", {"to_session": session}, asked.transfer(hold.name))
-    answer = service.transport.send(call, service.usual()).body
-    left = answer.get("expires_in_seconds")
-    return Transferred(hold.names, session, str(answer["key"]), int(answer["fencing_token"]), left)
+    answer = yield from service.nodes.send(call, service.usual())
+    told = answer.body
+    left = told.get("expires_in_seconds")
+    return Transferred(hold.names, session, str(told["key"]), int(told["fencing_token"]), left)
 
 
 def _call(hold: Granted, path: str, more: dict[str, typing.Any], check: asked.Check) -> Call:

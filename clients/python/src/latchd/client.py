@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
+import threading
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 
-from . import clock, enclosing
-from .acquiring import Wait, acquire
-from .adopting import adopt
+from .blocking import Blocking
 from .changing import Transferred
-from .election import Leader, Leadership, campaign, look_up
-from .errors import CutShort, LatchdError, NotAcquired
+from .core import Core
+from .election import Leader, campaign
+from .errors import LatchdError
 from .hold import Hold
-from .identity import described
+from .leadership import Leadership
+from .nodes import Nodes
 from .service import Service
-from .transport import Patience
+from .steps import Steps
+from .transport import Transport
 from .wanted import Mode, Names, Wanted
 from .wire import Granted, LockInfo
-
-#: The time limit for asking who holds a lock that was not acquired.
-_LOOK_SECONDS = 1.0
+from .withdrawing import Pending, withdraw
 
 _Made = typing.TypeVar("_Made", bound=Hold)
+_Granted = typing.TypeVar("_Granted")
 
 
 class Client:
@@ -53,17 +53,13 @@ class Client:
         patience: float = 10.0,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        urls = [each.strip() for each in url.split(",")] if isinstance(url, str) else list(url)
+        nodes = Nodes(url, api_key, password)
+        self._transport = Transport(verify, cert, len(nodes.urls))
+        self._blocking = Blocking(self._transport)
         self._service = Service(
-            urls,
-            verify=verify,
-            cert=cert,
-            api_key=api_key,
-            password=password,
-            timeout=timeout,
-            patience=patience,
+            nodes, self._transport, owner=threading.get_ident, timeout=timeout, patience=patience
         )
-        self._metadata = None if metadata is None else dict(metadata)
+        self._core = Core(self._service, metadata)
 
     def lock(
         self,
@@ -95,9 +91,8 @@ class Client:
         `wait`; without a wait it takes two seconds at most.
         """
         wanted = Wanted.of(name, lease=lease, size=size, mode=mode, weight=weight, lock_delay=lock_delay)
-        if wait != 0 and size in (None, 1):
-            self._refuse_own_deadlock(wanted)
-        return self._must(wanted, wait, metadata, lambda granted: Hold(self._service, granted, on_lost))
+        granted = self._wait(lambda pending: self._core.lock(wanted, wait, metadata, pending))
+        return _begun(Hold(self._blocking, self._service, granted, on_lost))
 
     def read_lock(
         self,
@@ -128,7 +123,8 @@ class Client:
     ) -> Hold | None:
         """Takes a lock, or several, if all are free now; else None."""
         wanted = Wanted.of(name, lease=lease, size=size, mode=mode, weight=weight, lock_delay=lock_delay)
-        return self._acquire(wanted, 0, metadata, lambda granted: Hold(self._service, granted, on_lost))
+        granted = self._wait(lambda pending: self._core.try_lock(wanted, 0, metadata, pending))
+        return None if granted is None else _begun(Hold(self._blocking, self._service, granted, on_lost))
 
     def elect(
         self,
@@ -143,37 +139,34 @@ class Client:
         """Campaigns in an election, and leads it from then on, until the end of its block or until the lead is lost.
         `value` is what `leader` says about this process, to everybody. The rest is as of `lock`: an election is one."""
         wanted = campaign(name, value, lease)
-        if wait != 0:
-            self._refuse_own_deadlock(wanted)
-        return self._must(wanted, wait, metadata, lambda granted: Leadership(self._service, granted, on_lost, value))
+        granted = self._wait(lambda pending: self._core.lock(wanted, wait, metadata, pending))
+        return _begun(Leadership(self._blocking, self._service, granted, on_lost, value))
 
     def leader(self, name: str) -> Leader | None:
         """Who leads an election, and for how long nobody else can; None if nobody leads."""
-        self._service.here()
-        return look_up(self._service, name, self._service.usual())
+        return self._blocking.run(self._core.leader(name))
 
     def session_id(self) -> str:
         """The id of a session of this client, opened now if there is none; for `Hold.transfer` in another one. It is a
         secret."""
-        self._service.here()
-        return self._service.open().id
+        return self._blocking.run(self._core.session_id())
 
     def adopt(
         self, given: Transferred, *, lease: float = 30.0, on_lost: Callable[[Hold], object] | None = None
     ) -> Hold:
         """Goes on with a hold that `Hold.transfer` has given to the session of this client. Raises `LockLost` if it has
         ended since."""
-        self._service.here()
-        return _begun(Hold(self._service, adopt(self._service, given, lease), on_lost))
+        granted = self._blocking.run(self._core.adopt(given, lease))
+        return _begun(Hold(self._blocking, self._service, granted, on_lost))
 
     def show(self, name: str) -> LockInfo | None:
         """The holders of a lock and its number of waiters; None if it has neither."""
-        self._service.here()
-        return self._service.show(name, self._service.usual())
+        return self._blocking.run(self._core.show(name))
 
     def close(self) -> None:
         """Ends its sessions; whatever is still held is free, and lost to its holders."""
-        self._service.close()
+        self._blocking.run(self._service.close())
+        self._transport.close()
 
     def __enter__(self) -> Client:
         return self
@@ -186,67 +179,16 @@ class Client:
     def __reduce__(self) -> typing.NoReturn:
         raise TypeError("a Client belongs to its process: make one in each")
 
-    def _must(
-        self,
-        wanted: Wanted,
-        wait: float | None,
-        metadata: Mapping[str, str] | None,
-        make: Callable[[Granted], _Made],
-    ) -> _Made:
+    def _wait(self, make: Callable[[Pending], Steps[_Granted]]) -> _Granted:
+        """An interrupted wait leaves the queue, and gives back what it was granted meanwhile."""
+        pending = Pending()
         try:
-            hold = self._acquire(wanted, wait, metadata, make)
-        except CutShort as error:
-            if not wait:
-                raise
-            raise NotAcquired(wanted.names[0], [], 0, str(error)) from error
-        if hold is None:
-            raise self._not_acquired(wanted)
-        return hold
-
-    def _acquire(
-        self,
-        wanted: Wanted,
-        wait: float | None,
-        metadata: Mapping[str, str] | None,
-        make: Callable[[Granted], _Made],
-    ) -> _Made | None:
-        if wait is not None and not 0 <= wait:
-            raise ValueError(f"wait must be a number of seconds from 0, or None, not {wait}")
-        self._service.here()
-        if shown := described(self._metadata, metadata):
-            wanted = dataclasses.replace(wanted, body={**wanted.body, "metadata": shown})
-        with self._service.sessions.in_use():
-            granted = acquire(self._service, wanted, Wait.of(wait, self._service.patience))
-            return None if granted is None else _begun(make(granted))
-
-    def _look(self, name: str) -> LockInfo | None:
-        """The same for a message; None if it takes long."""
-        self._service.here()
-        try:
-            return self._service.show(name, Patience(clock.now(), _LOOK_SECONDS, ends=clock.now() + _LOOK_SECONDS))
+            return self._blocking.run(make(pending))
         except LatchdError:
-            return None
-
-    def _refuse_own_deadlock(self, wanted: Wanted) -> None:
-        for name, shared in wanted.places:
-            # It would wait for itself.
-            if name in enclosing.names() and (found := self._look(name)) and enclosing.is_in_the_way(found, shared):
-                raise self._held(found, shared)
-
-    def _not_acquired(self, wanted: Wanted) -> NotAcquired:
-        for name, shared in wanted.places:
-            if (found := self._look(name)) is not None and found.holders:
-                return self._held(found, shared)
-        return NotAcquired(wanted.names[0], [], 0)
-
-    def _held(self, found: LockInfo, shared: bool) -> NotAcquired:
-        note = ""
-        own = self._service.tokens()
-        if enclosing.is_in_the_way(found, shared):
-            note = "held by the `latchd lock` that this program runs under: a deadlock with oneself"
-        elif own & {holder.fencing_token for holder in found.holders}:
-            note = "held by this client itself"
-        return NotAcquired(found.name, found.holders, found.queue_length, note)
+            raise
+        except BaseException:
+            self._blocking.run(withdraw(self._service, pending))
+            raise
 
 
 def _begun(hold: _Made) -> _Made:

@@ -12,7 +12,7 @@ import time
 _BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 #: The longest timer, because timers stop during a suspension.
-_SLICE_SECONDS = 0.25
+SLICE_SECONDS = 0.25
 
 
 def now() -> float:
@@ -33,6 +33,6 @@ def wall_time_before(seconds: float) -> str:
 def wait(event: threading.Event, moment: float) -> bool:
     """Waits for the event until that moment at most; whether it has happened."""
     while (seconds := left(moment)) > 0:
-        if event.wait(min(seconds, _SLICE_SECONDS)):
+        if event.wait(min(seconds, SLICE_SECONDS)):
             return True
     return event.is_set()

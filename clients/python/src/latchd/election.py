@@ -1,18 +1,18 @@
-"""Elections: who leads, and a hold whose owner does."""
+"""Elections: who leads, and how one campaigns and leads."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable
 
 from . import asked, clock
+from .base_hold import BaseHold
 from .errors import HoldGone, Refused
-from .hold import Hold
+from .nodes import Call, Patience
 from .service import Service
-from .transport import Call, Patience
+from .steps import Steps
 from .wanted import Wanted
-from .wire import Granted, Json
+from .wire import Json
 
 _NOBODY = "no-elected-leader"
 
@@ -34,10 +34,10 @@ class Leader:
         return clock.left(self.until)
 
 
-def look_up(service: Service, name: str, patience: Patience) -> Leader | None:
+def look_up(service: Service, name: str, patience: Patience) -> Steps[Leader | None]:
     call = Call("GET", "/v1/elections", check=_leader, query=(("name", name),))
     try:
-        answer = service.transport.send(call, patience)
+        answer = yield from service.nodes.send(call, patience)
     except Refused as error:
         if error.status == 404 and error.code == _NOBODY:
             return None
@@ -54,31 +54,19 @@ def campaign(name: str, value: str, lease: float) -> Wanted:
     return dataclasses.replace(wanted, body=body, path="/v1/elections", query=(("name", name),))
 
 
-class Leadership(Hold):
-    """The lead in an election, until this process resigns, or it is lost. It is a `Hold`: `lost`, `check`, `wait_lost`,
-    `remaining` and `on_lost` are those of locks, and `release` resigns, as the end of the block does."""
-
-    def __init__(
-        self, service: Service, granted: Granted, on_lost: Callable[[Hold], object] | None, value: str
-    ) -> None:
-        super().__init__(service, granted, on_lost)
-        #: What it says about itself.
-        self.value = value
-
-    def set_value(self, value: str) -> None:
-        """Says something else from now on; the token stays. Raises `LockLost` if the lead is lost."""
-        with self._changing() as keeper:
-            hold = keeper.granted
-            body = {"key": hold.key, "value": value}
-            query = (("name", hold.name),)
-            call = Call("PUT", "/v1/elections", body, hold.session.id, check=asked.elected(hold.name), query=query)
-            try:
-                keeper.service.transport.send(call, keeper.service.usual())
-            except Refused as error:
-                if error.status == 404 and error.code in ("no-such-lock", "wrong-key"):
-                    raise HoldGone(str(error), error.status) from error
-                raise
-            self.value = value
+def set_value(hold: BaseHold, value: str) -> Steps[None]:
+    """A leader says something else from now on."""
+    with hold._changing() as keeper:
+        granted = keeper.granted
+        body = {"key": granted.key, "value": value}
+        query = (("name", granted.name),)
+        call = Call("PUT", "/v1/elections", body, granted.session.id, check=asked.elected(granted.name), query=query)
+        try:
+            yield from keeper.service.nodes.send(call, keeper.service.usual())
+        except Refused as error:
+            if error.status == 404 and error.code in ("no-such-lock", "wrong-key"):
+                raise HoldGone(str(error), error.status) from error
+            raise
 
 
 def _leader(body: Json) -> str | None:

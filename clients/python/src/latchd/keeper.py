@@ -1,16 +1,19 @@
-"""Renews one hold on a thread of its own, and decides by this machine's clock whether it is lost."""
+"""Renews one hold beside its work, and decides by this machine's clock whether it is lost."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import typing
 import weakref
+from collections.abc import Callable, Iterator
 
 from . import clock, process
 from .errors import LatchdError, SessionEnded, WrongProcess
+from .nodes import Patience
 from .service import Service
-from .transport import Patience
+from .steps import Flag, Steps, Until
 from .wire import Granted, lease_end
 
 log = logging.getLogger("latchd")
@@ -27,27 +30,38 @@ class Holding(typing.Protocol):
 
 
 class Keeper:
-    """The thread has only this and a weak reference to the `Hold`, so that a dropped hold is not renewed for
-    ever."""
+    """The renewing has only this and a weak reference to the `Hold`, so that a dropped hold is not renewed for
+    ever. `new_flag` makes an event, of threads or of tasks."""
 
-    def __init__(self, service: Service, granted: Granted) -> None:
+    def __init__(self, service: Service, granted: Granted, new_flag: Callable[[], Flag]) -> None:
         self.granted = granted
         self.service = service
-        self.ended = threading.Event()
+        self.ended = new_flag()
+        self._new_flag = new_flag
         self.why_lost: str | None = None
         self._until = granted.until
         #: The lease as it was last granted: a session may end sooner.
         self._term = granted.until - granted.sent
         self._guard = threading.Lock()
-        #: Held while another session is given the hold: until that is known, an end of it is no loss.
-        self.handover = threading.Lock()
+        #: Those that are under way, by which another session is given the hold: an end of it may be no loss.
+        self._handovers: set[Flag] = set()
         self._process = process.current()
         self._hold: weakref.ref[Holding] | None = None
 
     def begin(self, hold: Holding) -> None:
         self.service.add(self)
         self._hold = weakref.ref(hold)
-        threading.Thread(target=self._keep, name=f"latchd {self.granted.name}", daemon=True).start()
+
+    @contextlib.contextmanager
+    def handover(self) -> Iterator[None]:
+        """Another session is given the hold meanwhile."""
+        over = self._new_flag()
+        self._handovers.add(over)
+        try:
+            yield
+        finally:
+            self._handovers.discard(over)
+            over.set()
 
     def is_of_this_process(self) -> bool:
         return process.current() == self._process
@@ -101,12 +115,12 @@ class Keeper:
     def _held(self) -> Holding | None:
         return None if self._hold is None else self._hold()
 
-    def _keep(self) -> None:
+    def keep(self) -> Steps[None]:
         """Renews at a third of the lease until it is released, dropped or lost."""
         renewed_at = self.granted.sent
         try:
-            while self._rest(renewed_at + self._term / 3):
-                renewed_at = self._renew()
+            while (yield from self._rest(renewed_at + self._term / 3)):
+                renewed_at = yield from self._renew()
         except _Lost as reason:
             self.lose(str(reason))
         except WrongProcess:
@@ -115,11 +129,11 @@ class Keeper:
             log.exception("renewing %r failed", self.granted.name)
             self.lose(f"renewing it failed: {error!r}")
 
-    def _rest(self, moment: float) -> bool:
+    def _rest(self, moment: float) -> Steps[bool]:
         """Waits until then; whether there is something to renew."""
         moment = min(moment, self.deadline())
         while True:
-            if clock.wait(self.ended, min(moment, clock.now() + _LOOK_SECONDS)):
+            if (yield Until(self.ended, min(moment, clock.now() + _LOOK_SECONDS))):
                 return False
             if self._held() is None:
                 self._give_up()
@@ -136,7 +150,7 @@ class Keeper:
             clock.left(self._until),
         )
 
-    def _renew(self) -> float:
+    def _renew(self) -> Steps[float]:
         """Retries until the lease has nearly ended; returns when the answered attempt was sent."""
         why = TOO_LATE
         while not self.ended.is_set():
@@ -149,7 +163,8 @@ class Keeper:
             attempt = max(0.01, min(self._term / 6, 5.0, left / 2))
             pause = min(self._term / 10, 2.0)
             try:
-                answer = self.service.renew(self.granted, Patience(deadline, attempt, pause, ends=self._until))
+                patience = Patience(deadline, attempt, pause, ends=self._until)
+                answer = yield from self.service.renew(self.granted, patience)
             except SessionEnded:
                 raise _Lost("its session has ended") from None
             except WrongProcess:
@@ -158,11 +173,11 @@ class Keeper:
                 # A refusal may be taken back while the lease still runs, such as that of a credential.
                 why = f"its lease could not be renewed: {error}"
                 log.info("of %r: %s", self.granted.name, why)
-                clock.wait(self.ended, min(clock.now() + pause, deadline))
+                yield Until(self.ended, min(clock.now() + pause, deadline))
                 continue
             if not answer.body["locked"]:
-                with self.handover:
-                    pass  # If it was handed over meanwhile, nothing is lost any more.
+                for over in list(self._handovers):
+                    yield Until(over, float("inf"))  # If it was handed over meanwhile, nothing is lost any more.
                 raise _Lost("the service says that it has ended")
             self._extend(answer.sent, lease_end(answer.body, self.granted.longest, answer.sent))
             return answer.sent

@@ -30,6 +30,11 @@ class Wanted:
         return tuple(name for name, _ in self.places)
 
     @property
+    def is_counted(self) -> bool:
+        """Whether several may have it, each by its place."""
+        return self.body.get("size", 1) != 1
+
+    @property
     def shown(self) -> str:
         """The names, for a message."""
         return ", ".join(map(repr, self.names))
