@@ -6,10 +6,13 @@ const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/python");
 
 /// Mostly they wait, so those that wait longest run beside the others.
 const APART: [&str; 2] = ["tests/test_fork.py", "tests/test_wait.py"];
+const ASYNCIO: [&str; 4] =
+    ["tests/test_aio_locks.py", "tests/test_aio_modes.py", "tests/test_aio_tasks.py", "tests/test_aio_trouble.py"];
 
 #[test]
 fn python_client_passes_its_tests() {
-    pytest(&APART.map(|file| format!("--ignore={file}")));
+    let elsewhere = APART.iter().chain(&ASYNCIO);
+    pytest(&elsewhere.map(|file| format!("--ignore={file}")).collect::<Vec<_>>());
 }
 
 #[test]
@@ -20,6 +23,11 @@ fn python_client_passes_its_tests_of_forks() {
 #[test]
 fn its_tests_of_waits_pass() {
     pytest(&[APART[1].to_owned()]);
+}
+
+#[test]
+fn python_client_for_asyncio_passes_its_tests() {
+    pytest(&ASYNCIO.map(str::to_owned));
 }
 
 fn pytest(arguments: &[String]) {

@@ -24,6 +24,7 @@ def test_lock_of_any_name_is_acquired_and_released(client: Client, other: Client
     assert other.show(name) is None
 
 
+@pytest.mark.row("foreign-answer")
 @pytest.mark.parametrize(
     ("status", "content", "kind"),
     [

@@ -16,6 +16,8 @@ from latchd import Client, Leader, LockLost, NotAcquired, Refused, WouldDeadlock
 from latchd.election import _leader
 
 
+@pytest.mark.row("election")
+@pytest.mark.row("election-value")
 def test_leader_is_known_until_it_resigns(client: Client, other: Client) -> None:
     assert other.leader("primary") is None
     with client.elect("primary", "web-1:80", wait=0) as lead:
@@ -35,6 +37,7 @@ def test_leader_is_known_until_it_resigns(client: Client, other: Client) -> None
         lead.set_value("late")
 
 
+@pytest.mark.row("election")
 @pytest.mark.parametrize("name", [".", "a/b", "a?b#c&name=d", "ä\u2028"])
 def test_election_of_any_name_is_won_by_the_next_candidate(client: Client, other: Client, name: str) -> None:
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -59,6 +62,7 @@ def test_nobody_else_is_elected_while_an_answer_is_reliable(client: Client, othe
         assert other.leader("reliable") != found
 
 
+@pytest.mark.row("election-lost")
 def test_leader_that_is_ended_is_lost(server: Server) -> None:
     told = threading.Event()
     with Client(server.url) as client, Client(server.url) as other:

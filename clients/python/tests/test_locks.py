@@ -20,6 +20,7 @@ def until_waiting(client: Client, name: str, count: int) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.row("scope")
 def test_lock_is_held_in_its_block_and_free_after_it(client: Client, other: Client) -> None:
     with client.lock("block", metadata={"host": "web-1"}) as hold:
         assert not hold.lost and 28 < hold.remaining <= 30
@@ -46,6 +47,7 @@ def test_error_names_the_holder(client: Client, other: Client) -> None:
         assert [holder.fencing_token for holder in refused.value.holders] == [hold.fencing_token]
 
 
+@pytest.mark.row("wait")
 def test_wait_ends_with_the_release(client: Client, other: Client) -> None:
     hold = client.lock("queue")
     granted: list[int] = []
@@ -63,6 +65,33 @@ def test_wait_ends_with_the_release(client: Client, other: Client) -> None:
     assert granted and granted[0] > hold.fencing_token
 
 
+@pytest.mark.row("try")
+def test_try_of_a_held_lock_is_none_at_once(client: Client, other: Client) -> None:
+    with client.lock("tried"):
+        begun = time.monotonic()
+        assert other.try_lock("tried") is None
+        assert time.monotonic() - begun < 1
+        with pytest.raises(Refused, match="must be at most"):
+            other.try_lock("a" * 600)
+
+
+@pytest.mark.row("order")
+def test_waiters_get_the_lock_in_the_order_in_which_they_came(client: Client, other: Client) -> None:
+    order: list[int] = []
+
+    def wait(number: int) -> None:
+        with other.lock("order", wait=20):
+            order.append(number)
+
+    hold = client.lock("order")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for number in range(4):
+            pool.submit(wait, number)
+            until_waiting(client, "order", number + 1)
+        hold.release()
+    assert order == [0, 1, 2, 3]
+
+
 def test_late_grant_has_its_whole_lease(client: Client, other: Client) -> None:
     kept = client.lock("late", lease=2)
     closing = threading.Timer(1.5, client.close)
@@ -73,6 +102,7 @@ def test_late_grant_has_its_whole_lease(client: Client, other: Client) -> None:
     assert kept.lost
 
 
+@pytest.mark.row("scope-error")
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_lock_is_released_however_its_block_ends(
     client: Client, other: Client, error: type[BaseException]
@@ -84,6 +114,7 @@ def test_lock_is_released_however_its_block_ends(
         pass
 
 
+@pytest.mark.row("cancel")
 @pytest.mark.parametrize("has_another", [False, True])
 def test_interrupted_wait_leaves_the_queue(client: Client, other: Client, has_another: bool) -> None:
     hold = client.lock("interrupted")
@@ -109,12 +140,15 @@ def test_lock_of_size_two_has_two_holders(client: Client, other: Client) -> None
         assert refused.value.code == "LockSizeMismatch"
 
 
+@pytest.mark.row("renewal")
 def test_renewal_keeps_lock_beyond_its_lease(client: Client, other: Client) -> None:
     with client.lock("long", lease=1) as hold:
         assert not hold.wait_lost(2.5)
         assert other.try_lock("long") is None
 
 
+@pytest.mark.row("concurrent")
+@pytest.mark.row("token")
 def test_eight_threads_lose_no_increment(shared: Server) -> None:
     counter = 0
     tokens: list[int] = []
@@ -138,6 +172,7 @@ def test_eight_threads_lose_no_increment(shared: Server) -> None:
     assert tokens == sorted(set(tokens)), "tokens rise"
 
 
+@pytest.mark.row("close")
 def test_closed_client_releases_its_locks(client: Client, other: Client) -> None:
     told = threading.Event()
     hold = client.lock("open", on_lost=lambda hold: told.set())
@@ -162,6 +197,7 @@ def test_credentials_and_settings_are_checked(server: Server) -> None:
         Client(server.url).lock("a" * 600)
 
 
+@pytest.mark.row("credential")
 def test_credential_is_sent_with_every_request() -> None:
     server = Server("--password", "sesame: open")
     try:
@@ -176,6 +212,7 @@ def test_credential_is_sent_with_every_request() -> None:
         server.end()
 
 
+@pytest.mark.row("certificate")
 def test_unknown_certificate_is_refused_at_once() -> None:
     server = Server(listen="https://127.0.0.1:0")
     try:

@@ -21,6 +21,7 @@ def outlast_lease(hold: Hold) -> None:
     assert not hold.wait_lost(hold.lease * 1.3)
 
 
+@pytest.mark.row("shared")
 def test_readers_share_and_a_writer_waits_for_both(client: Client, other: Client, shared: Server) -> None:
     with client.read_lock("report", wait=0) as one, other.lock("report", wait=0, mode="shared") as two:
         shown = client.show("report")
@@ -37,6 +38,7 @@ def test_readers_share_and_a_writer_waits_for_both(client: Client, other: Client
             waiting.result(timeout=20).release()
 
 
+@pytest.mark.row("names")
 def test_several_locks_are_one_hold(client: Client, other: Client) -> None:
     with client.lock(["b", ("a", "shared")], wait=0, lease=1) as hold:
         assert (hold.name, hold.names) == ("b", ("b", "a"))
@@ -51,6 +53,7 @@ def test_several_locks_are_one_hold(client: Client, other: Client) -> None:
     other.lock(["a"], wait=0).release()
 
 
+@pytest.mark.row("names")
 def test_several_locks_in_opposite_orders_never_block_each_other(shared: Server) -> None:
     def work(names: list[str]) -> int:
         with Client(shared.url) as client:
@@ -63,6 +66,7 @@ def test_several_locks_in_opposite_orders_never_block_each_other(shared: Server)
         assert sum(run.result(timeout=60) for run in runs) == 40
 
 
+@pytest.mark.row("weight")
 def test_weight_takes_that_many_places(client: Client, other: Client) -> None:
     with client.lock("memory", wait=0, size=4, weight=3):
         assert other.try_lock("memory", size=4, weight=2) is None
@@ -81,6 +85,7 @@ def test_lock_delay_follows_a_loss_and_no_release(server: Server) -> None:
             assert time.monotonic() - begun >= 2.5, "the lease and the delay"
 
 
+@pytest.mark.row("downgrade")
 def test_downgrade_lets_readers_in_and_goes_on_under_a_new_token(client: Client, other: Client) -> None:
     with client.lock("table", wait=0, lease=1) as hold:
         first = hold.fencing_token
@@ -94,6 +99,7 @@ def test_downgrade_lets_readers_in_and_goes_on_under_a_new_token(client: Client,
     assert client.show("table") is None
 
 
+@pytest.mark.row("upgrade")
 def test_upgrade_waits_to_be_alone_and_goes_on_under_a_new_token(client: Client, other: Client) -> None:
     with client.read_lock("table-2", wait=0, lease=1) as hold, concurrent.futures.ThreadPoolExecutor() as pool:
         reader = other.read_lock("table-2", wait=0)
@@ -143,6 +149,7 @@ def test_change_of_a_hold_that_was_ended_loses_it(server: Server, change: str) -
         assert hold.lost and told == [hold]
 
 
+@pytest.mark.row("transfer")
 def test_transferred_hold_goes_on_in_the_other_session(client: Client, other: Client) -> None:
     told: list[Hold] = []
     hold = client.lock(["job", "disk"], wait=0, lease=1, on_lost=told.append)
@@ -188,6 +195,7 @@ def test_renewal_during_a_transfer_reports_no_loss(shared: Server, other: Client
         assert not told and not hold.lost
 
 
+@pytest.mark.row("deadlock")
 @pytest.mark.parametrize("is_same_client", [False, True])
 def test_deadlock_of_threads_is_refused_with_its_cycle(client: Client, other: Client, is_same_client: bool) -> None:
     others = client if is_same_client else other
@@ -252,6 +260,7 @@ def test_wrong_arguments_are_refused(client: Client, given: dict[str, typing.Any
         client.lock(**{"name": "a", **given})
 
 
+@pytest.mark.row("older-service")
 @pytest.mark.parametrize("field", ["names", "mode", "weight"])
 def test_older_service_is_named_as_such(shared: Server, field: str) -> None:
     def answer(path: str, status: int, content: bytes) -> Iterator[bytes] | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import pathlib
 import socket
 import threading
 import time
 
 import pytest
-from servers import Proxy, Server
+from servers import Between, Proxy, Server, wire
 
-from latchd import Client, Hold, LockLost, Unreachable, clock
+from latchd import Client, Hold, LockLost, Refused, Unreachable, clock
 
 
+@pytest.mark.row("deadline")
+@pytest.mark.row("loss")
 @pytest.mark.parametrize("how", ["killed", "paused"])
 def test_unrenewed_lock_is_lost_before_its_lease_ends(server: Server, how: str) -> None:
     told: list[Hold] = []
@@ -55,6 +58,7 @@ def test_pause_shorter_than_the_lease_loses_nothing(server: Server) -> None:
         assert not hold.wait_lost(2.5)
 
 
+@pytest.mark.row("forced")
 def test_forced_release_is_noticed_at_next_renewal(client: Client, other: Client) -> None:
     with pytest.raises(LockLost, match="ended"):
         with client.lock("taken", lease=1.5) as hold:
@@ -65,6 +69,7 @@ def test_forced_release_is_noticed_at_next_renewal(client: Client, other: Client
             assert hold.wait_lost(1.4), "sooner than its lease would have ended"
 
 
+@pytest.mark.row("retry")
 @pytest.mark.parametrize("wait", [0, 5])
 def test_retry_after_lost_answer_gives_the_same_hold(proxy: Proxy, other: Client, wait: float) -> None:
     proxy.lose_answer_to("/session")
@@ -81,6 +86,7 @@ def test_retry_after_lost_answer_gives_the_same_hold(proxy: Proxy, other: Client
     assert other.show("once") is None and not hold.lost
 
 
+@pytest.mark.row("late-answer")
 def test_lease_of_late_answer_counts_from_its_grant(proxy: Proxy) -> None:
     proxy.lose_answer_to("/v1/lock", after_seconds=1)
     with Client(proxy.url) as client, client.lock("told late", lease=30) as hold:
@@ -95,6 +101,7 @@ def test_hold_lost_before_its_answer_is_acquired_again(proxy: Proxy) -> None:
         assert first == second != third and not hold.lost
 
 
+@pytest.mark.row("session-end")
 def test_ended_session_loses_holds_and_is_reopened(server: Server, tmp_path: pathlib.Path) -> None:
     client = Client(server.url)
     kept = client.lock("kept", lease=600)
@@ -111,14 +118,17 @@ def test_ended_session_loses_holds_and_is_reopened(server: Server, tmp_path: pat
     client.close()
 
 
+@pytest.mark.row("nodes")
 def test_silent_node_is_skipped(shared: Server, server: Server) -> None:
     server.kill()
     with Client(f"{server.url}, {shared.url}") as client:
         begun = time.monotonic()
-        with client.lock("elsewhere") as hold:
+        with client.lock("elsewhere", lease=1) as hold:
             assert not hold.lost and time.monotonic() - begun < 3
+            assert not hold.wait_lost(1.2), "renewed through the other one"
 
 
+@pytest.mark.row("restart")
 def test_restarted_service_is_found_again(tmp_path: pathlib.Path) -> None:
     first = Server("--data-dir", str(tmp_path))
     client = Client(first.url, patience=30)
@@ -135,6 +145,7 @@ def test_restarted_service_is_found_again(tmp_path: pathlib.Path) -> None:
         server.end()
 
 
+@pytest.mark.row("unreachable")
 def test_unreachable_service_is_reported_in_time(server: Server) -> None:
     server.kill()
     begun = time.monotonic()
@@ -162,3 +173,31 @@ def test_broken_tls_handshake_is_retried() -> None:
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     assert len(accepted) > 1
+
+
+@pytest.mark.row("no-secrets")
+def test_no_secret_is_shown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    server = Server("--password", "open-sesame")
+    try:
+        with Client(server.url, password="open-sesame") as client:
+            hold = client.lock("secret", on_lost=lambda _: None)
+            given = hold.transfer(client.session_id())
+            adopted = client.adopt(given)
+            client._blocking.run(client._service.unlock(adopted._keeper.granted, clock.now() + 60))
+            with pytest.raises(LockLost) as lost:
+                adopted.release()
+            shown = [client, hold, given, adopted, adopted._keeper.granted, lost.value]
+    finally:
+        server.end()
+    text = caplog.text + "".join(f"{each!r} {each!s}" for each in shown)
+    for secret in (hold.key, given.key, given.session, "open-sesame", "b3Blbi1zZXNhbWU"):
+        assert secret not in text
+
+
+def test_endless_answer_is_refused(shared: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("latchd.replies", "latchd.transport"):
+        monkeypatch.setattr(f"{module}.ANSWER_BYTES_MAX", 100_000)
+    with Between(shared, lambda *_: iter([wire(200, b" " * 300_000)])) as between:
+        with Client(between.url) as client, pytest.raises(Refused, match="more than 100000 bytes"):
+            client.show("a")

@@ -51,6 +51,7 @@ def test_wait_ends_in_time_behind_faulty_proxy(shared: Server, how: str, where: 
         assert max(wait, 1.0) - 0.1 < time.monotonic() - begun < 6
 
 
+@pytest.mark.row("wait-timeout")
 @pytest.mark.parametrize("wait", [0.0, 1.5])
 def test_wait_ends_in_time_at_paused_server(server: Server, wait: float) -> None:
     client = Client(server.url)
@@ -170,6 +171,7 @@ def test_hold_counts_as_ended_with_its_session(shared: Server) -> None:
         server.end()
 
 
+@pytest.mark.row("holder")
 def test_error_names_holders_times_and_waiters(shared: Server, client: Client) -> None:
     with Client(shared.url, metadata={"job": "7"}) as named, client.lock("named", metadata={"task": "x"}) as hold:
         waiter = threading.Thread(target=lambda: named.lock("named", wait=20).release())

@@ -137,7 +137,8 @@ def _trusted(service: Service, wanted: Wanted, answer: Answer, session: Session,
     longest = min(wanted.lease, session.idle_seconds)
     until = lease_end(told, longest, answer.sent)
     key, token = str(told["key"]), int(told["fencing_token"])
-    granted = Granted(wanted.names, key, token, wanted.lease, answer.sent, until, session)
+    is_shared = all(shared for _, shared in wanted.places)
+    granted = Granted(wanted.names, key, token, wanted.lease, answer.sent, until, session, is_shared)
     if clock.left(until) >= longest * 3 / 4:
         return granted
     # It takes its time even where the wait is just over.

@@ -121,6 +121,15 @@ class BaseHold:
                 raise NotAcquired(self.name, [], 0, "others share it")
             keeper.granted = changed
 
+    def _not_upgrading(self) -> Steps[None]:
+        """Nobody waits for the upgrade any more, and it may have been granted: the hold stays shared."""
+        keeper = self._keeper
+        if keeper.is_of_this_process() and not keeper.ended.is_set() and keeper.granted.is_shared:
+            try:
+                yield from self._downgrading()
+            except LatchdError as error:
+                log.warning("%r may not be shared any more: %s", self.name, error)
+
     def _transferring(self, session: str) -> Steps[Transferred]:
         with self._changing() as keeper, keeper.handover():
             transferred = yield from changing.transfer(keeper.service, keeper.granted, session)

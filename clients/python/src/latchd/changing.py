@@ -31,7 +31,7 @@ def downgrade(service: Service, hold: Granted) -> Steps[Granted]:
     """The hold, shared from now on."""
     call = _call(hold, "/v1/downgrade", {}, asked.lock(hold.names[:1]))
     answer = yield from service.nodes.send(call, service.usual())
-    return _changed(hold, answer)
+    return _changed(hold, answer, is_shared=True)
 
 
 def upgrade(service: Service, hold: Granted, wait: Wait) -> Steps[Granted | list[BlockedBy] | None]:
@@ -57,7 +57,7 @@ def upgrade(service: Service, hold: Granted, wait: Wait) -> Steps[Granted | list
             service.longest_wait = longest
             continue
         if answer.body["locked"]:
-            return _changed(hold, answer)
+            return _changed(hold, answer, is_shared=False)
         if (cycle := deadlock(answer.body)) is not None:
             return cycle
         error = answer.body.get("error")
@@ -79,6 +79,6 @@ def _call(hold: Granted, path: str, more: dict[str, typing.Any], check: asked.Ch
     return Call("POST", path, {"name": hold.name, "key": hold.key, **more}, hold.session.id, check=check)
 
 
-def _changed(hold: Granted, answer: Answer) -> Granted:
+def _changed(hold: Granted, answer: Answer, *, is_shared: bool) -> Granted:
     """The key stays, the token is a new one."""
-    return dataclasses.replace(hold, fencing_token=int(answer.body["fencing_token"]))
+    return dataclasses.replace(hold, fencing_token=int(answer.body["fencing_token"]), is_shared=is_shared)

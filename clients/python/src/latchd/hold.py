@@ -11,6 +11,7 @@ from collections.abc import Callable
 from .base_hold import BaseHold
 from .blocking import Blocking
 from .changing import Transferred
+from .errors import LatchdError
 from .service import Service
 from .wire import Granted
 
@@ -55,7 +56,13 @@ class Hold(BaseHold):
         Raises `NotAcquired` if others still share it then, `WouldDeadlock` or `Refused` if one of them wants the same,
         and `LockLost` if the hold has ended. Unless it is lost, it stays as it was.
         """
-        self._blocking.run(self._upgrading(wait))
+        try:
+            self._blocking.run(self._upgrading(wait))
+        except LatchdError:
+            raise
+        except BaseException:
+            self._blocking.run(self._not_upgrading())
+            raise
 
     def transfer(self, session: str) -> Transferred:
         """Gives the hold to another session, by the `session_id` of its client, which goes on with `Client.adopt`. Here

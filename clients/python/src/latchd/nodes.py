@@ -9,7 +9,7 @@ import json
 import random
 import typing
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from . import clock, process
 from .asked import Check
@@ -34,6 +34,7 @@ class Call:
     #: What else must be true of an answer to this.
     check: Check | None = None
     query: tuple[tuple[str, str], ...] = ()
+    undo: Callable[[Reply], Steps[None]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Nodes:
         sent = clock.now()
         query = f"?{urllib.parse.urlencode(call.query)}" if call.query else ""
         data = None if call.body is None else json.dumps(call.body).encode()
-        reply: Reply = yield Attempt(call.method, url + query, self._headers(call), data, seconds)
+        reply: Reply = yield Attempt(call.method, url + query, self._headers(call), data, seconds, call.undo)
         body = body_of(reply, url, self._credential is not None)
         if call.check is not None and (wrong := call.check(body)) is not None:
             reply.distrust()

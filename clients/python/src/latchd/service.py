@@ -12,7 +12,8 @@ from collections.abc import Callable
 from . import asked, clock, process
 from .errors import LatchdError, Refused
 from .sessions import Sessions
-from .steps import Steps
+from .replies import body_of
+from .steps import Reply, Steps
 from .nodes import Answer, Call, Nodes, Patience
 from .wanted import of_hold
 from .wire import Granted, LockInfo, Session
@@ -104,7 +105,7 @@ class Service:
         """The session of this owner, opened now if there is none."""
         if (found := self.mine()) is not None:
             return found
-        call = Call("POST", "/session", key=str(uuid.uuid4()), check=asked.session)
+        call = Call("POST", "/session", key=str(uuid.uuid4()), check=asked.session, undo=self._unopen)
         answer = yield from self.nodes.send(call, patience or self.usual())
         session = Session.of(answer.body, answer.headers)
         with self.guard:
@@ -113,6 +114,15 @@ class Service:
                 return session
         yield from self.delete(session, self.usual())
         raise RuntimeError(_CLOSED)
+
+    def _unopen(self, reply: Reply) -> Steps[None]:
+        """Ends a session that nobody waits for any more."""
+        try:
+            body = body_of(reply, "the service", True)
+        except LatchdError:
+            return
+        if asked.session(body) is None:
+            yield from self.delete(Session.of(body, reply.headers), self.usual())
 
     def retire(self, session: Session) -> bool:
         """Takes a session out of use that has no hold and that nobody else knows; whether it did."""

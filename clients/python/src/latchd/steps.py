@@ -26,6 +26,8 @@ class Attempt:
     headers: Mapping[str, str] = dataclasses.field(repr=False)
     body: bytes | None = dataclasses.field(repr=False)
     seconds: float
+    #: What takes back what it did, by its reply, where nobody waits for that any more.
+    undo: Callable[[Reply], Steps[None]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

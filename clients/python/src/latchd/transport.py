@@ -8,10 +8,11 @@ import requests
 
 from . import clock
 from .connections import Adapter, reading_until
-from .replies import unanswered
+from .replies import ANSWER_BYTES_MAX, oversized, unanswered
 from .steps import Attempt, Reply
 
 _CONNECT_SECONDS = 5.0
+_CHUNK_BYTES = 65536
 
 
 class Transport:
@@ -46,6 +47,7 @@ class Transport:
         ends = clock.now() + asked.seconds
         # There is one limit for each address that a name has, one for TLS, and one for the answer.
         limits = (max(0.001, min(_CONNECT_SECONDS, asked.seconds / 3)), asked.seconds)
+        url = asked.url.partition("?")[0]
         try:
             with reading_until(ends):
                 response = self._http.request(
@@ -55,8 +57,20 @@ class Transport:
                     headers=asked.headers,
                     timeout=limits,
                     allow_redirects=False,
+                    stream=True,
                 )
+                content = _read(response, url)
         except requests.RequestException as error:
             is_late = isinstance(error, requests.ReadTimeout) or clock.left(ends) == 0
-            raise unanswered(asked.url.partition("?")[0], error, is_late) from error
-        return Reply(response.status_code, response.headers, response.content, self._http.close)
+            raise unanswered(url, error, is_late) from error
+        return Reply(response.status_code, response.headers, content, self._http.close)
+
+
+def _read(response: requests.Response, url: str) -> bytes:
+    content = bytearray()
+    with response:
+        for chunk in response.iter_content(_CHUNK_BYTES):
+            content += chunk
+            if len(content) > ANSWER_BYTES_MAX:
+                raise oversized(url)
+    return bytes(content)

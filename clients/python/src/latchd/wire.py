@@ -117,7 +117,7 @@ class Granted:
 
     #: The only one, or all of them.
     names: tuple[str, ...]
-    key: str
+    key: str = dataclasses.field(repr=False)
     fencing_token: int
     #: As it was asked for, in seconds.
     lease: float
@@ -126,6 +126,8 @@ class Granted:
     #: Until when it is certain.
     until: float
     session: Session
+    #: Whether it is known to be shared.
+    is_shared: bool = False
 
     @property
     def name(self) -> str:

@@ -15,8 +15,9 @@ from .wire import Granted, Session
 
 log = logging.getLogger("latchd")
 
-#: How long it may take.
-_WITHDRAWAL_SECONDS = 1.0
+#: How long it may take to end the session, and to hear of a grant.
+_END_SECONDS = 1.0
+_HEAR_SECONDS = 0.5
 
 
 @dataclasses.dataclass
@@ -35,20 +36,23 @@ def withdraw(service: Service, pending: Pending) -> Steps[None]:
     session, call = pending.session, pending.call
     if session is None or call is None or pending.made_in != process.current():
         return
-    ends = clock.now() + _WITHDRAWAL_SECONDS
-    patience = Patience(ends, _WITHDRAWAL_SECONDS, waits=True, ends=ends)
     try:
         if pending.is_retired:
-            yield from service.delete(session, patience)
+            yield from service.delete(session, _within(_END_SECONDS))
             return
         # The session has other holds. The request again, under the same key, tells whether it was granted; if it was not,
         # its place is passed over from now on.
-        answer = yield from service.nodes.send(call, patience)
+        answer = yield from service.nodes.send(call, _within(_HEAR_SECONDS))
         told = answer.body
         if told.get("locked", told.get("elected")):
             names = tuple(told.get("names") or [told["name"]])
-            lease = ends - clock.now()
-            hold = Granted(names, str(told["key"]), int(told["fencing_token"]), lease, answer.sent, ends, session)
-            yield from service.unlock(hold, ends, _WITHDRAWAL_SECONDS)
+            ends = clock.now() + _END_SECONDS
+            hold = Granted(names, str(told["key"]), int(told["fencing_token"]), _END_SECONDS, answer.sent, ends, session)
+            yield from service.unlock(hold, ends, _END_SECONDS)
     except LatchdError as error:
         log.info("a request that nobody waits for was not taken back, and ends by itself: %s", error)
+
+
+def _within(seconds: float) -> Patience:
+    ends = clock.now() + seconds
+    return Patience(ends, seconds, waits=True, ends=ends)
