@@ -131,9 +131,11 @@ async def test_cancelled_wait_leaves_the_queue(
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    begun = time.monotonic()
     # With another hold its session goes on, and its place is passed over.
     while not has_another and (shown := await aclient.show(name)) and shown.queue_length:
         await asyncio.sleep(0.01)
+    assert time.monotonic() - begun < 3, "it is not kept for a retry"
     await hold.release()
     async with aclient.lock(name, wait=2 if has_another else 0):
         pass

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 
 import pytest
-from servers import Server
+from servers import Between, Server, wire
 from test_aio_locks import until_waiting
 
 from latchd import LockLost, NotAcquired, Refused, WouldDeadlock
@@ -84,19 +85,20 @@ async def test_upgrade_waits_to_be_alone(aclient: AsyncClient, aother: AsyncClie
         assert await aother.try_lock("a-table-2", mode="shared") is None
 
 
-async def test_hold_stays_shared_where_nobody_waits_for_its_upgrade(
-    aclient: AsyncClient, aother: AsyncClient
-) -> None:
-    async with aclient.read_lock("a-not-upgraded", wait=0) as hold:
-        upgrading = asyncio.create_task(hold.upgrade(wait=20))
-        while (shown := await aother.show("a-not-upgraded")) is None or shown.mode == "shared":
-            await asyncio.sleep(0)
-        # The upgrade is done, and its answer may be under way still.
-        upgrading.cancel()
-        if (await asyncio.gather(upgrading, return_exceptions=True))[0] is None:
-            await hold.downgrade()
-        async with aother.read_lock("a-not-upgraded", wait=5):
-            assert not hold.lost
+async def test_hold_stays_shared_where_nobody_waits_for_its_upgrade(shared: Server, aother: AsyncClient) -> None:
+    def answer(path: str, status: int, content: bytes) -> Iterator[bytes | float] | None:
+        late: list[bytes | float] = [5.0, wire(status, content)]
+        return iter(late) if path == "/v1/upgrade" else None
+
+    with Between(shared, answer) as between:
+        async with AsyncClient(between.url) as client, client.read_lock("a-not-upgraded", wait=0) as hold:
+            upgrading = asyncio.create_task(hold.upgrade(wait=20))
+            while (shown := await aother.show("a-not-upgraded")) is None or shown.mode == "shared":
+                await asyncio.sleep(0.01)
+            # The upgrade is done, and its answer under way.
+            upgrading.cancel()
+            async with aother.read_lock("a-not-upgraded", wait=5):
+                assert not hold.lost
 
 
 @pytest.mark.row("transfer")
