@@ -2,6 +2,8 @@
 
 use super::markdown::{Page, block, files, root};
 use crate::support::machine::Machine;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Blocks in these languages run.
 pub const RUNS: [&str; 2] = ["sh", "python"];
@@ -19,7 +21,31 @@ fn import_path() -> String {
     let protos = files(&["src"]).into_iter().filter(|file| file.ends_with(".proto"));
     folders.extend(protos.filter_map(|file| Some(file.rsplit_once('/')?.0.to_owned())));
     folders.dedup();
-    folders.iter().map(|folder| root().join(folder).display().to_string()).collect::<Vec<_>>().join(":")
+    let folders = folders.iter().map(|folder| root().join(folder)).chain([registered().to_owned()]);
+    folders.map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(":")
+}
+
+/// A folder with what an installation of the Python client would register: the names by which others find its plug-ins.
+fn registered() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let project = std::fs::read_to_string(root().join("clients/python/pyproject.toml")).expect("read");
+        let project: toml::Table = project.parse().expect("TOML");
+        let groups = project["project"]["entry-points"].as_table().expect("a table");
+        let mut lines = String::new();
+        for (group, names) in groups {
+            lines += &format!("[{group}]\n");
+            for (name, object) in names.as_table().expect("a table") {
+                lines += &format!("{name} = {}\n", object.as_str().expect("a text"));
+            }
+        }
+        let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("registered");
+        let described = made.join("latchd-0.dist-info");
+        std::fs::create_dir_all(&described).expect("a folder");
+        std::fs::write(described.join("METADATA"), "Metadata-Version: 2.1\nName: latchd\nVersion: 0\n").expect("written");
+        std::fs::write(described.join("entry_points.txt"), lines).expect("written");
+        made
+    })
 }
 
 /// The running blocks of a page as one script.
@@ -79,6 +105,7 @@ pages! {
     operations_run_as_written: "docs/operations.md" on 50,
     python_client_runs_as_written: "clients/python/README.md" on 51,
     raftlock_runs_as_written: "docs/dialects/raftlock.md" on 52,
+    recipes_run_as_written: "docs/recipes.md" on 61,
     retries_run_as_written: "docs/retries.md" on 53,
     terraform_runs_as_written: "docs/dialects/terraform.md" on 59,
     use_cases_run_as_written: "docs/use-cases.md" on 58,

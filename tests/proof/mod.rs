@@ -8,6 +8,7 @@ mod deploy;
 mod fault_table;
 mod first_start;
 mod generated;
+mod github_action;
 mod go_client;
 mod openapi_clients;
 mod package;

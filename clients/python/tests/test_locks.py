@@ -189,6 +189,9 @@ def test_closed_client_releases_its_locks(client: Client, other: Client) -> None
 def test_credentials_and_settings_are_checked(server: Server) -> None:
     with pytest.raises(ValueError, match="not an http"):
         Client("localhost:8443")
+    with pytest.raises(ValueError, match="a URL has no credential") as refused:
+        Client("https://ada:sesame@localhost:8443")
+    assert "sesame" not in str(refused.value)
     with pytest.raises(ValueError, match="not both"):
         Client(server.url, api_key="a", password="b")
     with pytest.raises(ValueError, match="lease"):

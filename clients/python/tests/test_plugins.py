@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import json
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 import typing
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 
@@ -195,13 +197,17 @@ def test_lock_of_celery_once_is_given_back_by_another_process(shared: Server, cl
     assert client.show("k") is None and once.Latchd(settings).clear_lock("k") == 0
 
 
-def test_lock_of_celery_once_ends_with_its_timeout_and_is_waited_for(shared: Server) -> None:
-    backend = once.Latchd({"url": shared.url})
+def test_lock_of_celery_once_ends_with_its_timeout_and_is_waited_for(server: Server) -> None:
+    backend = once.Latchd({"url": server.url})
     backend.raise_or_lock("timed", timeout=0.7)
     begun = time.monotonic()
-    once.Latchd({"url": shared.url, "blocking": True, "blocking_timeout": 5}).raise_or_lock("timed", timeout=60)
+    once.Latchd({"url": server.url, "blocking": True, "blocking_timeout": 5}).raise_or_lock("timed", timeout=60)
     assert 0.4 < time.monotonic() - begun < 3
+    with pytest.raises(AlreadyQueued):
+        backend.raise_or_lock("timed", timeout=60)
     assert backend.clear_lock("timed") == 1
+    with urllib.request.urlopen(f"{server.url}/v1/sessions") as answer:
+        assert not json.load(answer)["sessions"], "neither of those that have ended nor of the one that was refused"
 
 
 def test_celery_once_seals_the_session(shared: Server, client: Client) -> None:

@@ -151,6 +151,9 @@ class Nodes:
 
 def _base(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        # Messages name the URL.
+        raise ValueError("a URL has no credential: give it as api_key or password")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is not an http or https URL")
     return url.rstrip("/")

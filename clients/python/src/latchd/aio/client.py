@@ -222,7 +222,7 @@ class AsyncClient:
         pending = Pending()
         try:
             return await self._suspending.run(make(pending))
-        except LatchdError:
+        except (LatchdError, GeneratorExit):
             raise
         except BaseException:
             # The caller is not kept waiting; `close` waits for it.

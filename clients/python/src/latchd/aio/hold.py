@@ -71,7 +71,7 @@ class AsyncHold(BaseHold):
         """
         try:
             await self._suspending.run(self._upgrading(wait))
-        except LatchdError:
+        except (LatchdError, GeneratorExit):
             raise
         except BaseException:
             self._suspending.beside(self._suspending.run(self._not_upgrading()), f"latchd downgrade {self.name}")
