@@ -42,7 +42,8 @@ fn registered() -> &'static Path {
         let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("registered");
         let described = made.join("latchd-0.dist-info");
         std::fs::create_dir_all(&described).expect("a folder");
-        std::fs::write(described.join("METADATA"), "Metadata-Version: 2.1\nName: latchd\nVersion: 0\n").expect("written");
+        std::fs::write(described.join("METADATA"), "Metadata-Version: 2.1\nName: latchd\nVersion: 0\n")
+            .expect("written");
         std::fs::write(described.join("entry_points.txt"), lines).expect("written");
         made
     })
@@ -56,8 +57,9 @@ pub fn script(path: &str) -> String {
         match block.language() {
             "sh" => script += &block.text,
             "python" => {
-                script +=
-                    &format!("PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={} {} - <<'END'\n", import_path(), python.display());
+                let (path, cache) = (import_path(), registered().display());
+                script += &format!("PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={path} XDG_CACHE_HOME={cache} ");
+                script += &format!("{} - <<'END'\n", python.display());
                 script += &format!("{}END\n", block.text);
             }
             _ => {}

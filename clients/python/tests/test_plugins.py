@@ -60,6 +60,7 @@ def test_locks_pass_the_tests_of_tooz(shared: Server, package: pathlib.Path, tmp
     (tmp_path / "sysv_ipc.py").write_text("KEY_MIN, KEY_MAX, SEMAPHORE_TIMEOUT_SUPPORTED = 0, 1, False\n")
     url = shared.url.replace("http://", "latchd+http://")
     environment = {**os.environ, "PYTHONPATH": f"{package}:{tmp_path}", "TOOZ_TEST_URL": url}
+    environment["XDG_CACHE_HOME"] = str(tmp_path)
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-p", "no:schemathesis"]
     done = subprocess.run(
         [*command, "--pyargs", "tooz.tests.test_coordination", "-k", "TestAPI"],
