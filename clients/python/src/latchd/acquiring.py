@@ -40,6 +40,8 @@ class Wait:
 
     @classmethod
     def of(cls, seconds: float | None, patience: float) -> Wait:
+        if seconds is not None and not 0 <= seconds:
+            raise ValueError(f"wait must be a number of seconds from 0, or None, not {seconds}")
         now = clock.now()
         if seconds is None or seconds == _FOREVER:
             return cls(_FOREVER, _FOREVER, None)

@@ -109,12 +109,12 @@ class BaseHold:
         with self._changing() as keeper:
             keeper.granted = yield from changing.downgrade(keeper.service, keeper.granted)
 
-    def _upgrading(self, wait: float | None) -> Steps[None]:
-        if wait is not None and not 0 <= wait:
-            raise ValueError(f"wait must be a number of seconds from 0, or None, not {wait}")
+    def _limits(self, wait: float | None) -> Wait:
+        return Wait.of(wait, self._keeper.service.patience)
+
+    def _upgrading(self, wait: Wait) -> Steps[None]:
         with self._changing() as keeper:
-            limits = Wait.of(wait, keeper.service.patience)
-            changed = yield from changing.upgrade(keeper.service, keeper.granted, limits)
+            changed = yield from changing.upgrade(keeper.service, keeper.granted, wait)
             if isinstance(changed, list):
                 raise WouldDeadlock(self.name, changed)
             if changed is None:

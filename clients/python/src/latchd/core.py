@@ -47,12 +47,11 @@ class Core:
     def try_lock(
         self, wanted: Wanted, wait: float | None, metadata: Mapping[str, str] | None, pending: Pending
     ) -> Steps[Granted | None]:
-        if wait is not None and not 0 <= wait:
-            raise ValueError(f"wait must be a number of seconds from 0, or None, not {wait}")
+        limits = Wait.of(wait, self.service.patience)
         self.service.here()
         if shown := described(self._metadata, metadata):
             wanted = dataclasses.replace(wanted, body={**wanted.body, "metadata": shown})
-        return (yield from acquire(self.service, wanted, Wait.of(wait, self.service.patience), pending))
+        return (yield from acquire(self.service, wanted, limits, pending))
 
     def leader(self, name: str) -> Steps[Leader | None]:
         self.service.here()
@@ -61,7 +60,8 @@ class Core:
     def session_id(self) -> Steps[str]:
         self.service.here()
         session = yield from self.service.open()
-        self.service.sessions.tell(session)
+        with self.service.guard:
+            self.service.sessions.tell(session)
         return session.id
 
     def adopt(self, given: Transferred, lease: float) -> Steps[Granted]:

@@ -56,8 +56,9 @@ class Hold(BaseHold):
         Raises `NotAcquired` if others still share it then, `WouldDeadlock` or `Refused` if one of them wants the same,
         and `LockLost` if the hold has ended. Unless it is lost, it stays as it was.
         """
+        limits = self._limits(wait)
         try:
-            self._blocking.run(self._upgrading(wait))
+            self._blocking.run(self._upgrading(limits))
         except LatchdError:
             raise
         except BaseException:

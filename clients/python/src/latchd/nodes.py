@@ -30,7 +30,7 @@ class Call:
     body: Json | None = dataclasses.field(default=None, repr=False)
     session: str | None = dataclasses.field(default=None, repr=False)
     #: Set if repeating the call would do harm.
-    key: str | None = None
+    key: str | None = dataclasses.field(default=None, repr=False)
     #: What else must be true of an answer to this.
     check: Check | None = None
     query: tuple[tuple[str, str], ...] = ()

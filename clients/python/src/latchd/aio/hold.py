@@ -69,8 +69,9 @@ class AsyncHold(BaseHold):
         Raises `NotAcquired` if others still share it then, `WouldDeadlock` or `Refused` if one of them wants the same,
         and `LockLost` if the hold has ended. Unless it is lost, it stays as it was.
         """
+        limits = self._limits(wait)
         try:
-            await self._suspending.run(self._upgrading(wait))
+            await self._suspending.run(self._upgrading(limits))
         except (LatchdError, GeneratorExit):
             raise
         except BaseException:
