@@ -131,6 +131,21 @@ async def test_ended_session_loses_holds_and_is_reopened(aclient: AsyncClient, a
         await kept.release()
 
 
+async def test_block_is_cancelled_whose_own_task_finds_the_session_ended(
+    aclient: AsyncClient, aother: AsyncClient
+) -> None:
+    begun = time.monotonic()
+    with pytest.raises(LockLost, match="'a-first' was lost: its session has ended"):
+        async with aclient.lock("a-first", lease=600) as hold:
+            aother._service.sessions.add(hold._keeper.granted.session)
+            await aother.close()
+            async with aclient.lock("a-second", wait=0):
+                await asyncio.sleep(30)
+    assert time.monotonic() - begun < 10
+    async with aclient.lock("a-second", wait=0):
+        pass
+
+
 @pytest.mark.row("credential")
 async def test_credential_is_sent_with_every_request() -> None:
     server = Server("--password", "sesame: open")

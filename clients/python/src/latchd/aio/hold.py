@@ -114,9 +114,15 @@ class AsyncHold(BaseHold):
                     self._suspending.beside(self._told(told), f"latchd on_lost {self.name}", AtClose.STAYS)
             except Exception:
                 log.exception("on_lost of %r failed", self.name)
+        if self._block is asyncio.current_task():
+            # It may end by itself: an upgrade that finds the loss raises its error.
+            asyncio.get_running_loop().call_soon(self._cancel_block)
+        else:
+            self._cancel_block()
+
+    def _cancel_block(self) -> None:
         block = self._block
-        # A block that finds out by itself, as in an upgrade, has its error already.
-        if block is not None and not block.done() and block is not asyncio.current_task():
+        if block is not None and not block.done():
             self._cancelled_before = _times_cancelled(block)
             block.cancel()
 
