@@ -67,7 +67,7 @@ async def test_cancel_from_outside_is_not_taken_for_the_loss(server: Server) -> 
             await working
 
 
-async def test_grant_whose_answer_was_under_way_is_given_back(shared: Server, aother: AsyncClient) -> None:
+async def test_grant_whose_answer_was_under_way_is_released(shared: Server, aother: AsyncClient) -> None:
     """The lock is granted, and the task is cancelled before the answer has come."""
     granted = threading.Event()
 

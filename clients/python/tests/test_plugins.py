@@ -180,10 +180,10 @@ def test_task_is_queued_once_until_it_has_run(shared: Server, client: Client) ->
     assert work.delay(1).get() == 1
     countdown, other = inside
     assert isinstance(countdown, float) and 55 < countdown <= 60 and other == 2
-    assert work.delay(1).get() == 1, "it was given back"
+    assert work.delay(1).get() == 1, "it was released"
 
 
-def test_lock_of_celery_once_is_given_back_by_another_process(shared: Server, client: Client) -> None:
+def test_lock_of_celery_once_is_released_by_another_process(shared: Server, client: Client) -> None:
     settings = {"url": shared.url, "secret": "of all workers"}
     once.Latchd(settings).raise_or_lock("k", timeout=2)
     shown = client.show("k")

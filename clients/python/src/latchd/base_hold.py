@@ -167,7 +167,7 @@ class BaseHold:
             why = "its session had ended before it was released"
         except Unreachable as error:
             # What was done under it is done, and was protected.
-            log.warning("%r could not be given back and ends with its lease: %s", self.name, error)
+            log.warning("%r could not be released and ends with its lease: %s", self.name, error)
             return
         else:
             # A first attempt may have done it and its answer be lost.

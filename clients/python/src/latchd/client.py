@@ -38,7 +38,8 @@ class Client:
     `metadata` is shown to whoever asks who holds a lock of this client: host, pid and user unless it is given.
 
     Threads may share a client. Each that holds a lock or waits for one has a session, which the next may have after it;
-    so deadlocks among threads are found as well. `close` ends all sessions and gives back whatever is still held. A forked child that uses it has connections, a session and holds of its own.
+    so deadlocks among threads are found as well. `close` ends all sessions and releases whatever is still held. A forked
+    child that uses it has connections, a session and holds of its own.
     """
 
     def __init__(
@@ -180,7 +181,7 @@ class Client:
         raise TypeError("a Client belongs to its process: make one in each")
 
     def _wait(self, make: Callable[[Pending], Steps[_Granted]]) -> _Granted:
-        """An interrupted wait leaves the queue, and gives back what it was granted meanwhile."""
+        """An interrupted wait leaves the queue, and releases what it was granted meanwhile."""
         pending = Pending()
         try:
             return self._blocking.run(make(pending))

@@ -43,7 +43,7 @@ class Hold(BaseHold):
         return self._blocking.run(self._waiting_lost(timeout))
 
     def release(self) -> None:
-        """Gives it back; raises `LockLost` if it was lost before. Releasing it twice is no error."""
+        """Releases it; raises `LockLost` if it was lost before. Releasing it twice is no error."""
         self._blocking.run(self._releasing())
 
     def downgrade(self) -> None:

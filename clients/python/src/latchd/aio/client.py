@@ -56,10 +56,10 @@ class AsyncClient:
     It belongs to the event loop in which it is used first; the tasks of that loop may share it. Each task that holds a
     lock or waits for one has a session, which the next may have after it; so deadlocks among tasks are found as well. A
     hold belongs to the task that took it, whichever releases it. `close`, or the end of its `async with` block, ends all
-    sessions and gives back whatever is still held. A forked child that uses it has connections, a session and holds of its
+    sessions and releases whatever is still held. A forked child that uses it has connections, a session and holds of its
     own, in an event loop of its own.
 
-    A wait that is cancelled leaves the queue, and gives back what it was granted meanwhile.
+    A wait that is cancelled leaves the queue, and releases what it was granted meanwhile.
     """
 
     def __init__(

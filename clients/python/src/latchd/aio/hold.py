@@ -56,7 +56,7 @@ class AsyncHold(BaseHold):
         return await self._suspending.run(self._waiting_lost(timeout))
 
     async def release(self) -> None:
-        """Gives it back; raises `LockLost` if it was lost before. Releasing it twice is no error."""
+        """Releases it; raises `LockLost` if it was lost before. Releasing it twice is no error."""
         await self._suspending.finish(self._releasing(), f"latchd release {self.name}")
 
     async def downgrade(self) -> None:

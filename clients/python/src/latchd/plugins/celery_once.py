@@ -5,7 +5,7 @@
         "settings": {"url": "https://127.0.0.1:8443", "default_timeout": 3600},
     }
 
-Whoever queues a task takes the lock, and a worker, which is another process, gives it back. So each lock has a session of its
+Whoever queues a task takes the lock, and a worker, which is another process, releases it. So each lock has a session of its
 own, and the metadata of the lock names that session, sealed with a secret that all of them have.
 """
 
@@ -74,7 +74,7 @@ class Latchd:
             raise AlreadyQueued(left)
 
     def clear_lock(self, key: str) -> int:
-        """Gives it back, whoever took it; how many there were."""
+        """Releases it, whoever took it; how many holds there were."""
         return self._client._blocking.run(self._clear(self._service(), self._prefix + key))
 
     def _service(self) -> Service:
@@ -126,9 +126,9 @@ class Latchd:
             except SessionEnded:
                 pass
             except LatchdError as error:
-                log.warning("%r could not be given back and ends with its timeout: %s", name, error)
+                log.warning("%r could not be released and ends with its timeout: %s", name, error)
                 continue
-            log.warning("%r was taken with another secret, or by another program: it is not given back", name)
+            log.warning("%r was taken with another secret, or by another program: it is not released", name)
         return cleared
 
     def _seal(self, session: str) -> str:
