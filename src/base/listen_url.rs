@@ -10,6 +10,21 @@ use serde::de::{self, Deserialize, Deserializer};
 pub enum Scheme {
     Http,
     Https,
+    /// The Redis protocol, plain.
+    Redis,
+    /// The Redis protocol over TLS.
+    Rediss,
+}
+
+impl Scheme {
+    pub fn is_tls(self) -> bool {
+        matches!(self, Self::Https | Self::Rediss)
+    }
+
+    /// Whether it speaks the Redis protocol, and not HTTP.
+    pub fn is_redis(self) -> bool {
+        matches!(self, Self::Redis | Self::Rediss)
+    }
 }
 
 impl fmt::Display for Scheme {
@@ -17,6 +32,8 @@ impl fmt::Display for Scheme {
         f.write_str(match self {
             Self::Http => "http",
             Self::Https => "https",
+            Self::Redis => "redis",
+            Self::Rediss => "rediss",
         })
     }
 }
@@ -31,7 +48,8 @@ pub struct ListenUrl {
 }
 
 /// What is accepted, for messages.
-pub const ACCEPTED: &str = "expected a URL like https://127.0.0.1:8443, http://[::1]:8080 or https://localhost:0";
+pub const ACCEPTED: &str =
+    "expected a URL like https://127.0.0.1:8443, http://[::1]:8080, https://localhost:0 or redis://127.0.0.1:6379";
 
 impl ListenUrl {
     /// Parses `scheme://host:port`.
@@ -40,6 +58,8 @@ impl ListenUrl {
         let scheme = match scheme {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
+            "redis" => Scheme::Redis,
+            "rediss" => Scheme::Rediss,
             _ => return None,
         };
         let (host, port) = rest.strip_suffix('/').unwrap_or(rest).rsplit_once(':')?;
@@ -85,7 +105,14 @@ mod tests {
 
     #[test]
     fn urls_parse_and_print() {
-        for text in ["https://127.0.0.1:8443", "http://[::1]:8080", "https://localhost:0", "http://0.0.0.0:1"] {
+        for text in [
+            "https://127.0.0.1:8443",
+            "http://[::1]:8080",
+            "https://localhost:0",
+            "http://0.0.0.0:1",
+            "redis://h:1",
+            "rediss://h:1",
+        ] {
             assert_eq!(ListenUrl::parse(text).expect(text).to_string(), text);
         }
         assert_eq!(ListenUrl::parse("http://h:1/").expect("slash").to_string(), "http://h:1");

@@ -1,7 +1,6 @@
 //! What is allowed and yet worth a warning at each start: who else can reach the service, and how.
 
 use super::Config;
-use crate::base::listen_url::Scheme;
 
 /// Fewer characters than this can be guessed, given time.
 const API_KEY_CHARACTERS: usize = 16;
@@ -18,9 +17,10 @@ impl Config {
                      credential is configured"
                 ));
             }
-            if url.scheme == Scheme::Http && self.has_credentials() {
+            if !url.scheme.is_tls() && self.has_credentials() {
+                let secure = if url.scheme.is_redis() { "rediss://" } else { "https://" };
                 warnings.push(format!(
-                    "credentials and lock keys travel over {url} in plain text: listen on https://, or on a network of \
+                    "credentials and lock keys travel over {url} in plain text: listen on {secure}, or on a network of \
                      your own behind a proxy that has TLS"
                 ));
             }
@@ -56,6 +56,8 @@ mod tests {
         assert!(warnings("https://0.0.0.0:1", None)[0].starts_with("anybody who reaches https://0.0.0.0:1 may take"));
         let plain = warnings("http://10.0.0.1:1", Some("0123456789abcdef"));
         assert!(plain.len() == 1 && plain[0].contains("over http://10.0.0.1:1 in plain text"), "{plain:?}");
+        let redis = warnings("redis://10.0.0.1:1", Some("0123456789abcdef"));
+        assert!(redis.len() == 1 && redis[0].contains("listen on rediss://"), "{redis:?}");
         let short = warnings("https://10.0.0.1:1", Some("short"));
         assert!(short.len() == 1 && short[0].contains("fewer than 16 characters"), "{short:?}");
     }

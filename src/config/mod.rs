@@ -13,6 +13,7 @@ mod inputs;
 mod layers;
 pub mod limits;
 pub mod log;
+mod redis;
 pub mod secret_file;
 pub mod server;
 pub mod tls;
@@ -27,6 +28,7 @@ pub use self::error::{ConfigError, Source};
 pub use self::inputs::{FlagValue, Inputs};
 pub use self::limits::{ElectionsConfig, FencesConfig, LocksConfig, QuotasConfig, SessionsConfig, TerraformConfig};
 pub use self::log::LogConfig;
+pub use self::redis::RedisConfig;
 pub use self::secret_file::SecretFile;
 pub use self::server::{CompatConfig, ServerConfig};
 pub use self::tls::TlsConfig;
@@ -60,6 +62,7 @@ pub struct Config {
     pub elections: ElectionsConfig,
     pub fences: FencesConfig,
     pub quotas: QuotasConfig,
+    pub redis: RedisConfig,
     pub storage: StorageOptions,
     pub events: EventOptions,
     pub cluster: ClusterOptions,

@@ -9,12 +9,13 @@ pub mod kufuli;
 pub mod ldlm;
 pub mod lockd;
 pub mod raftlock;
+pub mod redis;
 pub mod terraform;
 
 use crate::http::Declaration;
 
 /// Every dialect. To add one: a folder with its declaration, and a line here.
-pub static ALL: [&Declaration; 9] = [
+pub static ALL: [&Declaration; 10] = [
     &ldlm::rest::DECLARATION,
     &doubledutch::rest::DECLARATION,
     &raftlock::rest::DECLARATION,
@@ -24,4 +25,5 @@ pub static ALL: [&Declaration; 9] = [
     &kufuli::grpc::DECLARATION,
     &lockd::grpc::DECLARATION,
     &raftlock::grpc::DECLARATION,
+    &redis::DECLARATION,
 ];

@@ -12,6 +12,7 @@ use crate::base::clock;
 use crate::domain::{Caller, Refusal, SessionId};
 use crate::engine::Fault;
 use axum::http::{HeaderName, HeaderValue, header, request::Parts};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -37,7 +38,13 @@ pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) ->
         count += 1;
     }
     let secrets = &secrets[..count];
-    let from = client(head).ip;
+    let granted = identify_secrets(app, secrets, client(head).ip).await?;
+    unidentified.iter().for_each(|request| request.identified());
+    Ok(granted)
+}
+
+/// The caller who shows these secrets from this address, where credentials are configured.
+pub async fn identify_secrets(app: &AppState, secrets: &[&str], from: IpAddr) -> Result<Identity, Failure> {
     let now = clock::process_age();
     let verdict = match app.access.check_fast(secrets, from, now) {
         Some(verdict) => verdict,
@@ -45,14 +52,11 @@ pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) ->
         None => Box::pin(check_slowly(app, secrets, from)).await,
     };
     app.failed_logins.note(&verdict, from);
-    if let Verdict::Granted(_) = verdict {
-        unidentified.iter().for_each(|request| request.identified());
-    }
     granted(verdict)
 }
 
 /// A password that this process has not met yet: its hash takes tens of milliseconds of a core.
-async fn check_slowly(app: &AppState, secrets: &[&str], from: std::net::IpAddr) -> Verdict {
+async fn check_slowly(app: &AppState, secrets: &[&str], from: IpAddr) -> Verdict {
     let call_worker = || {
         let access = Arc::clone(&app.access);
         // It runs until nothing is left to verify, and wakes those who wait.

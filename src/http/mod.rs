@@ -20,6 +20,7 @@ pub mod delivery;
 pub mod endpoint;
 pub mod failed_logins;
 pub mod failure;
+pub mod forced_release;
 pub mod grpc;
 pub mod header_fields;
 pub mod idempotency;

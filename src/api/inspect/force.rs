@@ -10,7 +10,7 @@ use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::{FieldName, Trailing, parse};
 use crate::http::query::Captured;
 use crate::http::unknown_fields::UnknownFields;
-use crate::http::{App, AppState, Code, Failure, Problem, Query};
+use crate::http::{App, AppState, Code, Failure, Problem, Query, forced_release};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -100,11 +100,9 @@ async fn release(app: &AppState, hold: Result<(Name, HoldKey), Failure>, head: &
         return Err(Failure::new(Code::Forbidden, detail).into());
     }
     let released = app.engine.force_release(name.clone(), key).await.map_err(Failure::of)?;
-    // The token identifies the hold in the log without revealing its key.
-    let (actor, lock, number) = (&*actor.name, &*name, hold.token.0);
-    tracing::warn!(actor, ?lock, ?names, token = number, ?reason, "{actor} forced the release of {lock:?}: {reason:?}");
+    forced_release::log(&actor.name, &name, &hold, &reason);
     let (name, waiter_granted) = (name.to_string(), released.waiter_granted);
-    answer(&ForcedRelease { name, fencing_token: number, waiter_granted, names })
+    answer(&ForcedRelease { name, fencing_token: hold.token.0, waiter_granted, names })
 }
 
 /// A hold as it is now, with all its names.

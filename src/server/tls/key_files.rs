@@ -5,7 +5,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::config::Config;
-use crate::config::Scheme;
 
 /// Read by the group or by all.
 const READ_BY_OTHERS: u32 = 0o044;
@@ -18,7 +17,7 @@ pub fn warn(config: &Config) {
 }
 
 fn found(config: &Config, own_user: u32) -> Vec<String> {
-    let wants_tls = config.listen.iter().any(|url| url.scheme == Scheme::Https);
+    let wants_tls = config.listen.iter().any(|url| url.scheme.is_tls());
     let served = config.tls.pair().filter(|_| wants_tls).map(|(_, key)| ("tls.key", key));
     let of_nodes = config.cluster.tls().map(|_| ("cluster.peer_key", &*config.cluster.peer_key));
     let keys = served.into_iter().chain(of_nodes);
@@ -46,7 +45,7 @@ fn of_development(config: &Config, own_user: u32) -> Vec<String> {
         lines
             .push(format!("tls.dev_dir: {file} belongs to another user, who can exchange the certificate and its key"));
     }
-    if let Some(url) = config.listen.iter().find(|url| url.scheme == Scheme::Https && !url.is_loopback()) {
+    if let Some(url) = config.listen.iter().find(|url| url.scheme.is_tls() && !url.is_loopback()) {
         lines.push(format!(
             "tls.cert, tls.key: {url} is reached from other machines with the development certificate, which nobody \
              there can tell from an attacker's; set a certificate of an authority"

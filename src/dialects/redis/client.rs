@@ -1,0 +1,82 @@
+//! One connected client: what it has said about itself, and what it may do.
+
+use super::Shared;
+use super::error::RedisError;
+use super::holds::Holds;
+use super::reply::{Protocol, Reply};
+use super::request::Bounds;
+use crate::access::Identity;
+use crate::base::address_group::AddressGroup;
+use crate::base::bounded_map::BoundedMap;
+use crate::domain::{Caller, HoldKey, Name};
+use crate::engine::GrantGuard;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub struct Client {
+    pub(super) shared: Arc<Shared>,
+    pub(super) from: IpAddr,
+    /// No other connection of this process has it.
+    pub(super) id: u64,
+    /// `None` until it has shown a credential.
+    pub(super) identity: Option<Identity>,
+    pub(super) protocol: Protocol,
+    /// As it calls itself.
+    pub(super) name: Vec<u8>,
+    /// The newest holds that this connection took, one name each: it may release them without their value.
+    pub(super) own: BoundedMap<Name, HoldKey>,
+}
+
+/// What a command has done.
+pub struct Done {
+    pub reply: Reply,
+    pub delivery: Option<GrantGuard>,
+    pub ends: bool,
+}
+
+impl From<Reply> for Done {
+    fn from(reply: Reply) -> Done {
+        Done { reply, delivery: None, ends: false }
+    }
+}
+
+impl Client {
+    pub fn new(shared: &Arc<Shared>, from: IpAddr, id: u64) -> Client {
+        let access = &shared.app.access;
+        Client {
+            from,
+            id,
+            identity: access.is_open().then(|| access.anonymous(from.is_loopback()).clone()),
+            protocol: Protocol::default(),
+            name: Vec::new(),
+            own: BoundedMap::new(shared.config.connection_holds_max),
+            shared: Arc::clone(shared),
+        }
+    }
+
+    /// What its next command may be.
+    pub fn bounds(&self) -> Bounds {
+        let config = &self.shared.config;
+        let (command_bytes, command_bytes_key) = match self.identity {
+            Some(_) => (config.command_bytes_max, "redis.command_bytes_max"),
+            None => (config.unidentified_command_bytes_max, "redis.unidentified_command_bytes_max"),
+        };
+        Bounds { command_bytes, command_bytes_key, arguments: config.arguments_max }
+    }
+
+    /// The engine, as this client may use it.
+    pub(super) fn holds(&self) -> Result<Holds<'_>, RedisError> {
+        let identity = self.identity.as_ref().ok_or_else(unidentified)?;
+        let caller = Caller { credential: identity.credential, address: AddressGroup::from(self.from).number() };
+        Ok(Holds { app: &self.shared.app, identity, caller })
+    }
+
+    /// Remembers that this connection took a hold.
+    pub(super) fn took(&mut self, name: Name, key: HoldKey) {
+        *self.own.get_or_insert(name, key) = key;
+    }
+}
+
+pub fn unidentified() -> RedisError {
+    RedisError::with_prefix("NOAUTH", "Authentication required: send AUTH or HELLO with a password or an API key")
+}

@@ -1,0 +1,78 @@
+//! From a complete command to its answer.
+
+use super::client::{Client, Done, unidentified};
+use super::commands::{Command, OTHER, unknown};
+use super::error::RedisError;
+use super::reply::{Protocol, Reply};
+use super::request::{Request, Violation};
+use super::{connection, info, keys, scripts, set};
+use crate::engine::GrantGuard;
+
+/// What one command was answered with.
+pub struct Answer {
+    pub reply: Reply,
+    pub protocol: Protocol,
+    /// Of a grant; lost, the hold is released.
+    pub delivery: Option<GrantGuard>,
+    /// The connection ends after it.
+    pub ends: bool,
+    /// One of [`LABELS`](super::LABELS).
+    pub command: &'static str,
+}
+
+impl Client {
+    /// Carries out one command. Dropping the future gives up what it was about to take.
+    pub async fn execute(&mut self, request: &Request<'_>) -> Answer {
+        let command = Command::find(request.get(0));
+        let done = match command {
+            Some(command) => self.run(command, request).await,
+            None if self.identity.is_none() => Err(unidentified()),
+            None => Err(unknown(request.get(0))),
+        };
+        let Done { reply, delivery, ends } = done.unwrap_or_else(|error| error.into_reply().into());
+        Answer { reply, protocol: self.protocol, delivery, ends, command: command.map_or(OTHER, Command::name) }
+    }
+
+    /// The answer to bytes that are no command.
+    pub fn refuse(&self, violation: &Violation) -> Answer {
+        let reply = RedisError::new(violation.to_string()).into_reply();
+        Answer { reply, protocol: self.protocol, delivery: None, ends: true, command: OTHER }
+    }
+
+    async fn run(&mut self, command: Command, request: &Request<'_>) -> Result<Done, RedisError> {
+        if self.identity.is_none() && !command.is_open() {
+            return Err(unidentified());
+        }
+        if !command.arguments().contains(&request.len()) {
+            return Err(RedisError::wrong_arity(command.name()));
+        }
+        match command {
+            Command::Set => set::set(self, request).await,
+            Command::SetNx => set::setnx(self, request).await,
+            Command::Get => keys::get(self, request).await,
+            Command::MGet => keys::mget(self, request).await,
+            Command::Del | Command::Unlink => keys::delete(self, command.name(), request).await,
+            Command::Exists => keys::exists(self, request).await,
+            Command::Type => keys::key_type(self, request).await,
+            Command::Ttl => keys::remaining(self, request, keys::whole_seconds).await,
+            Command::PTtl => keys::remaining(self, request, keys::whole_ms).await,
+            Command::Expire => keys::expire(self, command.name(), request, 1000).await,
+            Command::PExpire => keys::expire(self, command.name(), request, 1).await,
+            Command::Token => keys::token(self, request).await,
+            Command::Eval => scripts::run::eval(self, request).await,
+            Command::EvalSha => scripts::run::evalsha(self, request).await,
+            Command::Script => scripts::run::script(self, request),
+            Command::Hello => connection::hello(self, request).await,
+            Command::Auth => connection::auth(self, request).await,
+            Command::Quit => Ok(Done { ends: true, ..Reply::OK.into() }),
+            Command::Reset => Ok(connection::reset(self)),
+            Command::Select => connection::select(request),
+            Command::Client => connection::client(self, request),
+            Command::Ping => Ok(connection::ping(request)),
+            Command::Echo => Ok(Reply::Bulk(request.get(1).to_vec().into()).into()),
+            Command::Info => Ok(info::info().into()),
+            Command::CommandInfo => Ok(info::commands(request).into()),
+            Command::Time => Ok(info::time().into()),
+        }
+    }
+}
