@@ -16,6 +16,7 @@ mod pages;
 mod parse_errors;
 mod probe_listener;
 pub mod probes;
+mod redis;
 pub mod router;
 mod run;
 mod serve;

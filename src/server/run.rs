@@ -13,6 +13,7 @@ use super::signals::{Reload, drain_on_signals};
 use super::{compose, router, system_limits, tls};
 use crate::base::{Drain, DrainPhase, clock};
 use crate::config::Config;
+use crate::dialects::redis;
 use crate::engine::Engine;
 use crate::http::{App, Catalog};
 
@@ -39,6 +40,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     let engine = Engine::start(compose::engine_options(&config, drain.clone())).await?;
     let declarations = router::declarations();
     let app = App::new(engine.clone(), access, Catalog::of(&declarations), &config);
+    let redis = redis::Shared::new(&app, &config);
     let (routes, labels) = router::compose(&declarations, &app, &config);
     let metrics = Arc::new(Metrics::new(labels));
     let in_use = InUse { served: listening.served_certificates(), engine: engine.clone() };
@@ -55,7 +57,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     tokio::spawn(shut_down(drain.clone(), engine.clone(), config.server.drain_delay));
     logs::announce(&urls);
     notify_ready(&urls);
-    let served = listening.serve(router, metrics, drain, clock::process_age).await;
+    let served = listening.with_redis(redis).serve(router, metrics, drain, clock::process_age).await;
     engine.stop().await;
     served.map_err(StartError::Runtime)
 }

@@ -19,13 +19,15 @@ use super::edge::{Clock, EdgeContext, edge};
 use super::forwarded::TrustedProxies;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
+use super::redis::RedisServer;
 use super::socket;
 use super::tls::{Served, Tls, TlsError};
-use super::workers::{Inbox, Recipient, Workers, hand_out};
+use super::workers::{HandedOver, Inbox, Recipient, Workers, hand_out};
 use crate::access::Addresses;
 use crate::base::{Drain, DrainPhase};
 use crate::config::Scheme;
 use crate::config::{Config, ServerConfig};
+use crate::dialects::redis;
 use crate::telemetry::Metrics;
 
 /// As many waiters as a lock may have, they may all wait on one connection.
@@ -65,13 +67,14 @@ pub struct Listening {
     config: Config,
     address_usage: Arc<Addresses>,
     workers: Workers,
+    redis: Option<Arc<redis::Shared>>,
 }
 
 impl Listening {
     /// Binds every address, starts the workers, and loads the certificate, which is read again on each request to reload.
     pub fn open(config: &Config, reloads: watch::Receiver<()>) -> Result<Self, StartError> {
         let bound = Bound::all(&config.listen)?;
-        let wants_tls = bound.iter().any(|bound| bound.scheme == Scheme::Https);
+        let wants_tls = bound.iter().any(|bound| bound.scheme.is_tls());
         let tls = wants_tls.then(|| Tls::open(&config.tls, &config.listen)).transpose()?;
         if let Some(tls) = tls.clone() {
             tokio::spawn(tls.watch(reloads));
@@ -80,7 +83,12 @@ impl Listening {
         let count = config.server.worker_threads();
         let workers = Workers::start(count, config.server.connections_max);
         let workers = workers.map_err(|reason| StartError::Workers { count, reason })?;
-        Ok(Self { bound, tls, config: config.clone(), address_usage, workers })
+        Ok(Self { bound, tls, config: config.clone(), address_usage, workers, redis: None })
+    }
+
+    /// What the listeners of the Redis protocol serve.
+    pub fn with_redis(self, shared: Arc<redis::Shared>) -> Self {
+        Self { redis: Some(shared), ..self }
     }
 
     /// Every URL, with the real ports.
@@ -99,7 +107,7 @@ impl Listening {
         Arc::clone(&self.address_usage)
     }
 
-    /// The certificates behind https, now and from now on.
+    /// The certificates behind https and rediss, now and from now on.
     pub fn served_certificates(&self) -> Option<Served> {
         self.tls.as_ref().map(Tls::served)
     }
@@ -117,13 +125,19 @@ impl Listening {
             body_timeout: server.body_timeout,
         });
         let sweep = tokio::spawn(Arc::clone(&links).sweep(server.clone(), drain.clone()));
+        let redis = self.redis.map(|shared| {
+            let tls = self.tls.as_ref().map(|tls| tls.live.clone());
+            RedisServer::new(&self.config, Arc::clone(&links), shared, tls, drain.clone())
+        });
         let http = HttpServer { links, context, tls: self.tls, config: self.config, router };
         let (mut serving, mut handing_out) = (JoinSet::new(), JoinSet::new());
         let (mut handles, mut listeners) = (Vec::new(), Vec::new());
         for bound in self.bound {
-            let recipients: Vec<Recipient> =
-                self.workers.runtimes().map(|runtime| http.serve(bound.scheme, runtime, &mut serving)).collect();
-            handles.extend(recipients.iter().map(|recipient| recipient.handle.clone()));
+            let recipient = |runtime| match &redis {
+                Some(redis) if bound.scheme.is_redis() => redis.serve(bound.scheme, runtime, &mut serving),
+                _ => http.serve(bound.scheme, runtime, &mut serving, &mut handles),
+            };
+            let recipients: Vec<Recipient> = self.workers.runtimes().map(recipient).collect();
             listeners.push(bound.listener.try_clone()?);
             handing_out.spawn(hand_out(bound.listener, recipients, self.workers.untaken(), drain.clone()));
         }
@@ -160,7 +174,13 @@ struct HttpServer {
 
 impl HttpServer {
     /// Serves, on a worker's runtime, the connections of one listener that are handed to it.
-    fn serve(&self, scheme: Scheme, worker: &runtime::Handle, serving: &mut JoinSet<io::Result<()>>) -> Recipient {
+    fn serve(
+        &self,
+        scheme: Scheme,
+        worker: &runtime::Handle,
+        serving: &mut JoinSet<io::Result<()>>,
+        handles: &mut Vec<Handle<HandedOver>>,
+    ) -> Recipient {
         let (inbox, arrivals) = Inbox::new();
         let handle = Handle::new();
         let (links, context) = (Arc::clone(&self.links), Arc::clone(&self.context));
@@ -185,7 +205,8 @@ impl HttpServer {
                 serving.spawn_on(http.serve(make), worker);
             }
         }
-        Recipient { inbox, handle }
+        handles.push(handle.clone());
+        Recipient { inbox, connections: Box::new(move || handle.connection_count()) }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet, text};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
@@ -26,11 +27,18 @@ pub struct Metrics {
     pub connections_refused: Counter,
     pub connections_flooded: Counter,
     pub tls_failures: Counter,
+    redis_commands: Family<CommandLabels, Counter>,
     process: ProcessMetrics,
     /// Names without our prefix.
     bare: Registry,
     pub peer_lag: Gauges<NodeLabels>,
     pub certificate_expiry: Gauges<CertificateLabels>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CommandLabels {
+    command: &'static str,
+    result: &'static str,
 }
 
 /// The content type that `encode` writes.
@@ -70,6 +78,7 @@ impl Metrics {
                 "Connections ended because their HTTP/2 frames did nothing but cost",
             ),
             tls_failures: registered(&mut shown, "tls_failures", "TLS handshakes with clients that failed"),
+            redis_commands: registered(&mut shown, "redis_commands", "Answered commands of the Redis protocol"),
             peer_lag: Gauges::registered(
                 &mut shown,
                 "peer_lag_entries",
@@ -84,6 +93,12 @@ impl Metrics {
             bare,
             registry: shown,
         }
+    }
+
+    /// Counts an answered command of the Redis protocol. Only commands that are served have a name here.
+    pub fn count_redis_command(&self, command: &'static str, is_error: bool) {
+        let labels = CommandLabels { command, result: if is_error { "error" } else { "ok" } };
+        self.redis_commands.get_or_create(&labels).inc();
     }
 
     /// The text that `/metrics` answers: what is counted here, and what others have read for this moment.

@@ -7,6 +7,7 @@ use super::reply::{Protocol, Reply};
 use super::request::{Request, Violation};
 use super::{connection, info, keys, scripts, set};
 use crate::engine::GrantGuard;
+use crate::http::Failure;
 
 /// What one command was answered with.
 pub struct Answer {
@@ -20,6 +21,12 @@ pub struct Answer {
     pub command: &'static str,
 }
 
+impl Answer {
+    pub fn is_error(&self) -> bool {
+        matches!(self.reply, Reply::Error(_))
+    }
+}
+
 impl Client {
     /// Carries out one command. Dropping the future gives up what it was about to take.
     pub async fn execute(&mut self, request: &Request<'_>) -> Answer {
@@ -31,6 +38,12 @@ impl Client {
         };
         let Done { reply, delivery, ends } = done.unwrap_or_else(|error| error.into_reply().into());
         Answer { reply, protocol: self.protocol, delivery, ends, command: command.map_or(OTHER, Command::name) }
+    }
+
+    /// The answer to a connection that is not served.
+    pub fn refuse_connection(&self, failure: Failure) -> Answer {
+        let reply = RedisError::from(failure).into_reply();
+        Answer { reply, protocol: self.protocol, delivery: None, ends: true, command: OTHER }
     }
 
     /// The answer to bytes that are no command.
