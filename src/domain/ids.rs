@@ -166,6 +166,13 @@ dialects! {
     Redis = 9, "redis";
 }
 
+impl Dialect {
+    /// Whether its owner labels prove the right to release, and so are shown to nobody.
+    pub fn has_secret_labels(self) -> bool {
+        self == Dialect::Redis
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

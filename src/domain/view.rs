@@ -190,6 +190,11 @@ impl HoldView {
         }
     }
 
+    /// The owner label, where it is a name and no proof.
+    pub fn shown_label(&self) -> Option<&str> {
+        self.label.as_deref().filter(|_| !self.dialect.has_secret_labels())
+    }
+
     fn shown_bytes(&self) -> usize {
         const ROW_BYTES: usize = 250;
         let metadata: usize = self.metadata.iter().map(|(key, value)| key.len() + value.len() + 6).sum();

@@ -119,7 +119,7 @@ fn hold(html: &mut Html, hold: &HoldView, now: Timestamp, titles: Titles<'_>) {
     }
     html.raw("<span class=\"via\">");
     hold.terms.iter().for_each(|shown| terms(html, shown));
-    if let Some(label) = &hold.label {
+    if let Some(label) = hold.shown_label() {
         html.raw("owner <bdi>").text(label).raw("</bdi>, ");
     }
     if let Some(session) = &hold.session {

@@ -8,7 +8,7 @@ const NODES: u64 = 3;
 
 /// One speaker of each dialect for each node; none of kufuli's waits.
 fn clients(fleet: &Fleet) -> Vec<Vec<DialectClient>> {
-    let of_node = |id| Protocol::ALL.map(|protocol| DialectClient::at(protocol, fleet.address(id), API_KEY)).into();
+    let of_node = |id| Protocol::ON_HTTP.map(|protocol| DialectClient::at(protocol, fleet.address(id), API_KEY)).into();
     (1..=NODES).map(of_node).collect()
 }
 
@@ -18,7 +18,7 @@ fn lock_of_one_dialect_is_held_for_all_dialects_and_nodes() {
     fleet.launch();
     let mut clients = clients(&fleet);
     let nodes = clients.len();
-    let pairs = Protocol::ALL.into_iter().flat_map(|holds| Protocol::ALL.map(|asks| (holds, asks)));
+    let pairs = Protocol::ON_HTTP.into_iter().flat_map(|holds| Protocol::ON_HTTP.map(|asks| (holds, asks)));
     for (nth, (holds, asks)) in pairs.enumerate() {
         // The second node of a pair is each of the other two in turn.
         let (here, there) = (nth % nodes, (nth + 1 + nth / nodes % (nodes - 1)) % nodes);

@@ -1,4 +1,4 @@
-//! Common behaviour: one table of scenarios, run through all nine dialects.
+//! Common behaviour: one table of scenarios, run through all ten dialects.
 
 use super::dialect_client::{DialectClient, Protocol, until};
 use crate::support::process::Server;
@@ -22,7 +22,7 @@ const WITHOUT_PROOF: [Protocol; 2] = [Protocol::LockByName, Protocol::LockdGrpc]
 
 #[test]
 fn all_dialects_pass_all_scenarios() {
-    let server = Spec::in_memory().configuration(KUFULI).start();
+    let server = Spec::in_memory().redis().configuration(KUFULI).start();
     for (title, play) in SCENARIOS {
         for protocol in Protocol::ALL {
             println!("{title}: {protocol:?}");
@@ -86,7 +86,7 @@ fn lease_expires_and_never_early() {
     // A lock by name has no lease of its own, nor has Terraform's; the bound on their holds ends them.
     let configuration = "[locks]\nmax_hold = \"400ms\"\nkufuli_wait = \"0s\"\nkufuli_max_lock_span = \"400ms\"\n\
         [terraform]\nmax_hold = \"400ms\"\n";
-    let server = Spec::in_memory().configuration(configuration).start();
+    let server = Spec::in_memory().redis().configuration(configuration).start();
     for protocol in Protocol::ALL {
         // These two know whole seconds only.
         let lease = if matches!(protocol, Protocol::LdlmGrpc | Protocol::RaftLock) { 1.0 } else { 0.4 };
@@ -108,13 +108,13 @@ fn lease_expires_and_never_early() {
 #[test]
 fn restart_keeps_holds_proofs_and_token_order() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let server = Spec::durable(directory.path()).configuration(KUFULI).start();
+    let server = Spec::durable(directory.path()).redis().configuration(KUFULI).start();
     let mut holders = Protocol::ALL.map(|protocol| {
         let mut dialect_client = DialectClient::new(protocol, &server);
         let hold = dialect_client.take(&format!("kept-{protocol:?}")).expect("free");
         (dialect_client, hold)
     });
-    let last = holders.iter().map(|(_, hold)| hold.token).max().expect("nine");
+    let last = holders.iter().map(|(_, hold)| hold.token).max().expect("ten");
     let server = server.kill_and_restart();
     for (holder, _) in &mut holders {
         let protocol = holder.protocol;

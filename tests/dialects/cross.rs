@@ -7,7 +7,7 @@ use serde_json::json;
 
 #[test]
 fn lock_of_one_dialect_is_held_in_all() {
-    let server = Spec::in_memory().configuration("[locks]\nkufuli_wait = \"0s\"\n").start();
+    let server = Spec::in_memory().redis().configuration("[locks]\nkufuli_wait = \"0s\"\n").start();
     for holds in Protocol::ALL {
         for asks in Protocol::ALL {
             let name = format!("{holds:?}.{asks:?}");

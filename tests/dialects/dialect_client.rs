@@ -1,10 +1,11 @@
-//! One client per dialect behind the few verbs that all dialects have, so that one scenario runs through all nine.
+//! One client per dialect behind the few verbs that all dialects have, so that one scenario runs through all ten.
 
 use super::grpc_dialect_client::GrpcDialectClient;
 use crate::support::client::{Client, Wire};
 use crate::support::grpc::GrpcClient;
 use crate::support::http::Response;
 use crate::support::process::Server;
+use crate::support::redis::{RELEASE, RedisClient, Reply};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,10 +22,24 @@ pub enum Protocol {
     Kufuli,
     LockdGrpc,
     RaftLock,
+    Redis,
 }
 
 impl Protocol {
-    pub const ALL: [Protocol; 9] = [
+    pub const ALL: [Protocol; 10] = [
+        Protocol::SessionsV1,
+        Protocol::GetLock,
+        Protocol::LockUnlock,
+        Protocol::LockByName,
+        Protocol::Terraform,
+        Protocol::LdlmGrpc,
+        Protocol::Kufuli,
+        Protocol::LockdGrpc,
+        Protocol::RaftLock,
+        Protocol::Redis,
+    ];
+    /// Those over HTTP and gRPC, on one port.
+    pub const ON_HTTP: [Protocol; 9] = [
         Protocol::SessionsV1,
         Protocol::GetLock,
         Protocol::LockUnlock,
@@ -47,6 +62,7 @@ pub struct DialectClient {
     pub protocol: Protocol,
     pub client: Client,
     grpc: GrpcDialectClient,
+    redis: Option<RedisClient>,
     proofs: HashMap<String, String>,
 }
 
@@ -59,7 +75,8 @@ pub struct Hold {
 
 impl DialectClient {
     pub fn new(protocol: Protocol, server: &Server) -> DialectClient {
-        DialectClient { grpc: GrpcDialectClient::new(server), ..DialectClient::of(protocol, Client::tls(server)) }
+        let redis = (protocol == Protocol::Redis).then(|| RedisClient::new(server));
+        DialectClient { grpc: GrpcDialectClient::new(server), redis, ..DialectClient::of(protocol, Client::tls(server)) }
     }
 
     /// A client of this HTTPS address with this API key.
@@ -74,13 +91,14 @@ impl DialectClient {
         if protocol == Protocol::SessionsV1 {
             assert_eq!(client.send("POST", "/session", b"").status, 201);
         }
-        DialectClient { protocol, client, grpc: GrpcDialectClient::mute(), proofs: HashMap::new() }
+        DialectClient { protocol, client, grpc: GrpcDialectClient::mute(), redis: None, proofs: HashMap::new() }
     }
 
     /// Goes on against a restarted server.
     pub fn move_to(&mut self, server: &Server) {
         self.client.move_to(server);
         self.grpc.move_to(server);
+        self.redis = self.redis.take().map(|_| RedisClient::new(server));
     }
 
     /// Tries once, with a lease that outlasts any test.
@@ -99,6 +117,9 @@ impl DialectClient {
     }
 
     fn ask(&mut self, name: &str, lease: f64, wait: Option<f64>) -> Option<Hold> {
+        if self.protocol == Protocol::Redis {
+            return self.set(name, lease);
+        }
         if !Protocol::HTTP.contains(&self.protocol) {
             assert_eq!(wait, None, "the gRPC dialects' waits have tests of their own");
             let (token, proof) = self.grpc.take(self.protocol, name, lease)?;
@@ -113,6 +134,20 @@ impl DialectClient {
         self.understand(name, &response)
     }
 
+    /// SET NX with a value that nobody has used, and the token of that hold.
+    fn set(&mut self, name: &str, lease: f64) -> Option<Hold> {
+        let redis = self.redis.as_mut().expect("a connection");
+        let value = format!("{:032x}", rand_value());
+        let lease_ms = format!("{}", (lease * 1000.0) as u64);
+        match redis.ask(&["SET", name, &value, "NX", "PX", &lease_ms]) {
+            Reply::Nil => return None,
+            answer => assert_eq!(answer, Reply::Status("OK".to_owned())),
+        }
+        let Reply::Integer(token) = redis.ask(&["LATCHD.TOKEN", name, &value]) else { panic!("no token") };
+        self.proofs.insert(name.to_owned(), value);
+        Some(Hold { token: token as u64, expires_in: None })
+    }
+
     fn understand(&mut self, name: &str, response: &Response) -> Option<Hold> {
         let (taken, proof, expiry) = match self.protocol {
             Protocol::SessionsV1 => ("locked", "key", "expires_in_seconds"),
@@ -120,7 +155,7 @@ impl DialectClient {
             Protocol::LockUnlock => ("", "lock_id", "expires_in_seconds"),
             Protocol::LockByName => return by_name(response, 409),
             Protocol::Terraform => return by_name(response, 423),
-            Protocol::LdlmGrpc | Protocol::Kufuli | Protocol::LockdGrpc | Protocol::RaftLock => {
+            Protocol::LdlmGrpc | Protocol::Kufuli | Protocol::LockdGrpc | Protocol::RaftLock | Protocol::Redis => {
                 unreachable!("asked above")
             }
         };
@@ -158,6 +193,10 @@ impl DialectClient {
             Protocol::LdlmGrpc | Protocol::Kufuli | Protocol::LockdGrpc | Protocol::RaftLock => {
                 self.grpc.give_back(self.protocol, name, &proof)
             }
+            Protocol::Redis => {
+                let redis = self.redis.as_mut().expect("a connection");
+                redis.ask(&["EVAL", RELEASE, "1", name, &proof]) == Reply::Integer(1)
+            }
         }
     }
 }
@@ -183,7 +222,7 @@ pub fn request(protocol: Protocol, name: &str, lease: f64, wait: Option<f64>) ->
         }
         Protocol::LockByName => ("POST", format!("/lock/{name}"), String::new()),
         Protocol::Terraform => ("LOCK", format!("/terraform/{name}"), lock_info()),
-        Protocol::LdlmGrpc | Protocol::Kufuli | Protocol::LockdGrpc | Protocol::RaftLock => {
+        Protocol::LdlmGrpc | Protocol::Kufuli | Protocol::LockdGrpc | Protocol::RaftLock | Protocol::Redis => {
             panic!("{protocol:?} is no HTTP")
         }
     }
@@ -194,6 +233,10 @@ pub fn lock_info() -> String {
     let id = uuid::Uuid::new_v4().to_string();
     let rest = r#""Operation":"OperationTypeApply","Info":"","Who":"ann@build-7","Version":"1.14.0""#;
     format!(r#"{{"ID":"{id}",{rest},"Created":"2026-11-27T18:13:15.123456789Z","Path":""}}"#)
+}
+
+fn rand_value() -> u128 {
+    uuid::Uuid::new_v4().as_u128()
 }
 
 fn by_name(response: &Response, held: u16) -> Option<Hold> {

@@ -1,4 +1,4 @@
-//! The nine wire dialects over real TLS sockets: common behaviour, that of each, and refusals.
+//! The ten wire dialects over real sockets: common behaviour, that of each, and refusals.
 
 mod access;
 mod bad_input;
@@ -12,6 +12,8 @@ mod grpc_dialect_client;
 mod limits;
 mod lock_by_name;
 mod lock_unlock;
+mod redis;
+mod redis_wire;
 mod session_ends;
 mod sessions_v1;
 mod sessions_v1_modes;

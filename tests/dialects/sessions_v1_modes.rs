@@ -63,7 +63,7 @@ fn readers_share_a_lock_and_do_not_overtake_a_writer() {
 /// Every dialect takes it alone, whoever comes first.
 #[test]
 fn plain_request_of_every_dialect_excludes_a_shared_hold() {
-    let server = Spec::in_memory().start();
+    let server = Spec::in_memory().redis().start();
     let mut reader = session(&server);
     for protocol in Protocol::ALL {
         let name = format!("shared-{protocol:?}");

@@ -16,6 +16,7 @@ mod py_ldlm;
 mod python;
 mod python_client;
 pub mod random;
+mod redis_clients;
 mod schema;
 mod systemd;
 pub mod tools;

@@ -11,5 +11,6 @@ pub mod log_file;
 pub mod machine;
 pub mod output;
 pub mod process;
+pub mod redis;
 pub mod spec;
 pub mod sse;

@@ -47,6 +47,16 @@ impl Server {
         self.http
     }
 
+    /// The address of the listener of the Redis protocol, where the spec has one.
+    pub fn redis(&self) -> SocketAddr {
+        bound(&self.first_line, "redis://")
+    }
+
+    /// The same over TLS.
+    pub fn rediss(&self) -> SocketAddr {
+        bound(&self.first_line, "rediss://")
+    }
+
     /// The first line on stdout, which names every bound URL.
     pub fn first_line(&self) -> &str {
         &self.first_line

@@ -41,6 +41,11 @@ impl Spec {
         self.argument("--password").argument(password)
     }
 
+    /// Adds a listener of the Redis protocol.
+    pub fn redis(self) -> Self {
+        self.argument("--listen").argument("redis://127.0.0.1:0")
+    }
+
     /// Starts the server with this text as its configuration file.
     pub fn configuration(mut self, toml: impl Into<String>) -> Self {
         self.configuration = Some(toml.into());

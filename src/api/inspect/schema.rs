@@ -213,7 +213,7 @@ impl Hold {
             held_for_seconds: seconds(now.since(hold.since)),
             remaining_seconds: hold.ends.map(|end| seconds(end.since(now))),
             session: hold.session.map(|session| session.handle()),
-            owner: hold.label.as_deref().map(str::to_owned),
+            owner: hold.shown_label().map(str::to_owned),
             metadata: shown_metadata(&hold.metadata),
             terms: ShownTerms::of(hold.terms.as_deref()),
             key,
