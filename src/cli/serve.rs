@@ -18,7 +18,7 @@ pub struct Serve {
     /// Configuration file; config.toml of the source shows every key (also LATCHD_CONFIG)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// URL to listen on, https or http; may be given several times
+    /// URL to listen on: https, http, rediss or redis (for clients of Redis); may be given several times
     #[arg(long, value_name = "URL")]
     listen: Vec<String>,
     /// Plain URL to listen on for /livez, /readyz and /metrics alone, without certificate and credential
@@ -104,6 +104,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 const EXAMPLES: &str = "Examples:
   latchd serve
   latchd serve --in-memory --listen http://127.0.0.1:8080
+  latchd serve --listen https://127.0.0.1:8443 --listen redis://127.0.0.1:6379
   latchd serve --config /etc/latchd.toml --session-timeout 30s
   latchd serve --listen https://0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem --api-key \"$KEY\"
   latchd serve --node-id 1 --peer-listen https://10.0.0.1:9443 \\

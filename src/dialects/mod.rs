@@ -1,5 +1,5 @@
-//! The wire dialects of the five predecessors and of other tools: thin translations between HTTP or gRPC and the engine's
-//! facade.
+//! The wire dialects of the five predecessors and of other tools: thin translations between HTTP, gRPC or RESP and the
+//! engine's facade.
 //!
 //! One folder per predecessor or tool, with what it speaks in `rest` and `grpc`. What may not live here: decisions about locks,
 //! clocks, sockets, and code that more than one dialect needs, which belongs into `http`.

@@ -1,4 +1,4 @@
-//! The line that each forced release leaves in the log, whatever the dialect.
+//! The lines that forced changes of another client's hold leave in the log, whatever the dialect.
 
 use crate::domain::view::HoldView;
 
@@ -6,4 +6,10 @@ use crate::domain::view::HoldView;
 pub fn log(actor: &str, lock: &str, hold: &HoldView, reason: &str) {
     let (token, names) = (hold.token.0, hold.names().map(|name| name.to_string()).collect::<Vec<_>>());
     tracing::warn!(actor, ?lock, ?names, token, ?reason, "{actor} forced the release of {lock:?}: {reason:?}");
+}
+
+/// Who gave another client's hold a lease of so many milliseconds, which may end it soon.
+pub fn log_lease(actor: &str, lock: &str, token: Token, lease_ms: u64) {
+    let token = token.0;
+    tracing::warn!(actor, ?lock, token, lease_ms, "{actor} forced a lease of {lease_ms} ms on the hold of {lock:?}");
 }

@@ -195,7 +195,8 @@ mod tests {
             let listener = socket::listen(([127, 0, 0, 1], 0).into(), false).expect("a free port");
             let address = listener.local_addr().expect("bound");
             let (inboxes, arrivals): (Vec<_>, Vec<_>) = (0..workers).map(|_| Inbox::new()).unzip();
-            let recipients = inboxes.into_iter().map(|inbox| Recipient { inbox, connections: Box::new(|| 0) }).collect();
+            let recipients =
+                inboxes.into_iter().map(|inbox| Recipient { inbox, connections: Box::new(|| 0) }).collect();
             let drain = Drain::default();
             let task = tokio::spawn(hand_out(listener, recipients, Arc::clone(untaken), drain.clone()));
             HandingOut { address, inboxes: arrivals, drain, task }

@@ -76,7 +76,11 @@ pub struct Hold {
 impl DialectClient {
     pub fn new(protocol: Protocol, server: &Server) -> DialectClient {
         let redis = (protocol == Protocol::Redis).then(|| RedisClient::new(server));
-        DialectClient { grpc: GrpcDialectClient::new(server), redis, ..DialectClient::of(protocol, Client::tls(server)) }
+        DialectClient {
+            grpc: GrpcDialectClient::new(server),
+            redis,
+            ..DialectClient::of(protocol, Client::tls(server))
+        }
     }
 
     /// A client of this HTTPS address with this API key.

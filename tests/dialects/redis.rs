@@ -35,14 +35,20 @@ fn key_of_another_dialect_is_held_and_its_value_proves_nothing() {
     let mut other = DialectClient::new(Protocol::LockUnlock, &server);
     other.take_for("a", 60.0).expect("free");
     assert_eq!(redis.ask(&["SET", "a", "1", "NX", "PX", "1000"]), Reply::Nil);
-    assert_eq!((redis.ask(&["GET", "a"]), redis.ask(&["EXISTS", "a", "b"])), (bulk("latchd:lock-unlock"), Reply::Integer(1)));
+    assert_eq!(
+        (redis.ask(&["GET", "a"]), redis.ask(&["EXISTS", "a", "b"])),
+        (bulk("latchd:lock-unlock"), Reply::Integer(1))
+    );
     let Reply::Integer(remaining) = redis.ask(&["PTTL", "a"]) else { panic!("no number") };
     assert!((1..=60_000).contains(&remaining), "{remaining}");
     assert_eq!(redis.ask(&["EVAL", RELEASE, "1", "a", "latchd:lock-unlock"]), Reply::Integer(0));
     assert!(other.give_back("a"));
     assert_eq!((redis.ask(&["PTTL", "a"]), redis.ask(&["TYPE", "a"])), (Reply::Integer(-2), status("none")));
     Client::tls(&server).send("POST", "/lock/endless", b"");
-    assert_eq!((redis.ask(&["TTL", "endless"]), redis.ask(&["TYPE", "endless"])), (Reply::Integer(-1), status("string")));
+    assert_eq!(
+        (redis.ask(&["TTL", "endless"]), redis.ask(&["TYPE", "endless"])),
+        (Reply::Integer(-1), status("string"))
+    );
 }
 
 #[test]
@@ -74,7 +80,9 @@ fn several_keys_are_one_hold() {
 fn connection_releases_and_renews_only_what_it_took() {
     let key = "0123456789abcdef-client";
     let digest: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = format!("[access]\nkeys = [{{ name = \"c\", sha256 = \"{digest}\", role = \"client\", prefixes = [\"u/\"] }}]\n");
+    let text = format!(
+        "[access]\nkeys = [{{ name = \"c\", sha256 = \"{digest}\", role = \"client\", prefixes = [\"u/\"] }}]\n"
+    );
     let server = Spec::in_memory().redis().configuration(text).api_key("the-admin-of-the-tests").start();
     let (mut holder, mut other) = (RedisClient::with_key(&server, key), RedisClient::with_key(&server, key));
     assert_eq!(holder.ask(&["SET", "u/a", "secret-value", "NX", "PX", "60000"]), status(OK));

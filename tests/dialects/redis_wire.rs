@@ -30,7 +30,10 @@ fn other_bytes_end_the_connection_with_an_error() {
         (b"*1\r\n$4\r\nPINGX\r\n", "ERR Protocol error: a bulk string must end with CR LF"),
         (b"*0\r\n", "ERR Protocol error: a command must have a name"),
         (b"*1000000000\r\n", "ERR Protocol error: a command must have at most 8 arguments (redis.arguments_max)"),
-        (b"*1\r\n$1000000000\r\n", "ERR Protocol error: a command must be at most 1024 bytes long (redis.command_bytes_max)"),
+        (
+            b"*1\r\n$1000000000\r\n",
+            "ERR Protocol error: a command must be at most 1024 bytes long (redis.command_bytes_max)",
+        ),
     ] {
         let mut client = RedisClient::new(&server);
         // What came before is answered.
@@ -128,16 +131,17 @@ fn unidentified_client_may_do_nothing() {
     assert!(client.refused(&["HELLO", "3"]).starts_with("NOAUTH "));
     for (command, begin) in [
         (&["AUTH", "wrong"][..], "WRONGPASS credential-wrong: "),
-        (&["AUTH", "any", "wrong"], "WRONGPASS credential-wrong: "),
-        (&["HELLO", "3", "AUTH", "any", "wrong"], "WRONGPASS credential-wrong: "),
+        (&["AUTH", "user-u", "wrong"], "WRONGPASS credential-wrong: "),
+        (&["HELLO", "3", "AUTH", "user-u", "wrong"], "WRONGPASS credential-wrong: "),
         (&["AUTH", "wrong"], "ERR too-many-attempts: "),
     ] {
         let text = client.refused(command);
-        assert!(text.starts_with(begin) && !text.contains("any"), "{text}");
+        assert!(text.starts_with(begin) && !text.contains("user-u"), "{text}");
     }
     assert!(client.refused(&["AUTH", "wrong"]).contains("(access.failure_limit)"));
     // A valid key opens whatever its address did before.
-    let Reply::Array(said) = client.ask(&["HELLO", "3", "AUTH", "any", "the-admin-of-the-tests", "SETNAME", "me"]) else {
+    let Reply::Array(said) = client.ask(&["HELLO", "3", "AUTH", "any", "the-admin-of-the-tests", "SETNAME", "me"])
+    else {
         panic!("no answer to HELLO")
     };
     assert!(said.contains(&Reply::Bulk("latchd".to_owned())), "{said:?}");
@@ -148,7 +152,10 @@ fn unidentified_client_may_do_nothing() {
     let long = [b'x'; 1024];
     client.send(&encoded(&[b"AUTH", &long]));
     let refused = client.read().expect("an answer");
-    assert!(matches!(&refused, Reply::Error(text) if text.contains("redis.unidentified_command_bytes_max")), "{refused:?}");
+    assert!(
+        matches!(&refused, Reply::Error(text) if text.contains("redis.unidentified_command_bytes_max")),
+        "{refused:?}"
+    );
     assert!(client.is_closed());
 }
 
@@ -160,7 +167,10 @@ fn commands_and_connections_are_counted() {
     assert!(two.refused(&["LPUSH", "name-of-a-lock", "x"]).starts_with("ERR unknown command \"LPUSH\""));
     let mut third = RedisClient::new(&server);
     let refused = third.read().expect("an answer");
-    assert!(matches!(&refused, Reply::Error(text) if text.contains("server.connections_per_address_max")), "{refused:?}");
+    assert!(
+        matches!(&refused, Reply::Error(text) if text.contains("server.connections_per_address_max")),
+        "{refused:?}"
+    );
     assert!(third.is_closed());
     drop((one, two));
     let metrics = || Client::plain(&server).get("/metrics").text();

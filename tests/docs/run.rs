@@ -108,6 +108,7 @@ pages! {
     python_client_runs_as_written: "clients/python/README.md" on 51,
     raftlock_runs_as_written: "docs/dialects/raftlock.md" on 52,
     recipes_run_as_written: "docs/recipes.md" on 61,
+    redis_runs_as_written: "docs/dialects/redis.md" on 62,
     retries_run_as_written: "docs/retries.md" on 53,
     terraform_runs_as_written: "docs/dialects/terraform.md" on 59,
     use_cases_run_as_written: "docs/use-cases.md" on 58,

@@ -109,6 +109,14 @@ impl Holds<'_> {
         Ok(lock.and_then(|lock| Seen::of(lock, now)))
     }
 
+    /// Several keys, as every answer until now has left them.
+    pub async fn seen_each(&self, names: &[Name]) -> Result<Vec<Option<Seen>>, RedisError> {
+        self.engine().read_barrier().await.map_err(Fault::from)?;
+        let now = self.engine().now();
+        let seen = |name| self.engine().local_lock(name).and_then(|lock| Seen::of(lock, now));
+        Ok(names.iter().map(seen).collect())
+    }
+
     /// The hold with this value, and what remains of its lease.
     pub async fn seen_equal(&self, name: &Name, value: &Value) -> Result<(Equality, Option<u64>), RedisError> {
         let Some(seen) = self.seen(name).await? else { return Ok((Equality::Absent, None)) };

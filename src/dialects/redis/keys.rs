@@ -7,6 +7,7 @@ use super::reply::Reply;
 use super::request::Request;
 use super::value::Value;
 use crate::domain::Name;
+use crate::http::forced_release;
 
 pub fn integer(text: &[u8]) -> Result<i64, RedisError> {
     let number = str::from_utf8(text).ok().and_then(|text| text.parse().ok());
@@ -34,19 +35,11 @@ pub async fn get(client: &Client, request: &Request<'_>) -> Result<Done, RedisEr
 }
 
 pub async fn mget(client: &Client, request: &Request<'_>) -> Result<Done, RedisError> {
-    let mut values = Vec::new();
-    for key in request.from(1) {
-        values.push(value_of(seen(client, key).await?));
-    }
-    Ok(Reply::Array(values).into())
+    Ok(Reply::Array(seen_each(client, request).await?.into_iter().map(value_of).collect()).into())
 }
 
 pub async fn exists(client: &Client, request: &Request<'_>) -> Result<Done, RedisError> {
-    let mut count = 0;
-    for key in request.from(1) {
-        count += i64::from(seen(client, key).await?.is_some());
-    }
-    Ok(Reply::Integer(count).into())
+    Ok(Reply::Integer(seen_each(client, request).await?.iter().flatten().count() as i64).into())
 }
 
 pub async fn key_type(client: &Client, request: &Request<'_>) -> Result<Done, RedisError> {
@@ -114,7 +107,11 @@ pub async fn expire(client: &Client, command: &str, request: &Request<'_>, unit_
     let renewed = match holds.seen(&name).await? {
         Some(seen) if !seen.holds.is_empty() => {
             let hold = holds.forced(command, &name, &seen)?;
-            holds.renew_by_key(&name, hold.key, lease_ms).await?
+            let renewed = holds.renew_by_key(&name, hold.key, lease_ms).await?;
+            if renewed {
+                forced_release::log_lease(&holds.identity.name, &name, hold.token, lease_ms);
+            }
+            renewed
         }
         _ => false,
     };
@@ -124,6 +121,12 @@ pub async fn expire(client: &Client, command: &str, request: &Request<'_>, unit_
 async fn seen(client: &Client, key: &[u8]) -> Result<Option<Seen>, RedisError> {
     let holds = client.holds()?;
     holds.seen(&holds.name_to_read(key)?).await
+}
+
+async fn seen_each(client: &Client, request: &Request<'_>) -> Result<Vec<Option<Seen>>, RedisError> {
+    let holds = client.holds()?;
+    let names: Vec<Name> = request.from(1).map(|key| holds.name_to_read(key)).collect::<Result<_, _>>()?;
+    holds.seen_each(&names).await
 }
 
 fn value_of(seen: Option<Seen>) -> Reply {

@@ -62,12 +62,7 @@ impl RedisServer {
     }
 
     /// Serves, on a worker's runtime, the connections of one listener that are handed to it.
-    pub fn serve(
-        &self,
-        scheme: Scheme,
-        worker: &runtime::Handle,
-        serving: &mut JoinSet<io::Result<()>>,
-    ) -> Recipient {
+    pub fn serve(&self, scheme: Scheme, worker: &runtime::Handle, serving: &mut JoinSet<io::Result<()>>) -> Recipient {
         let (inbox, arrivals) = Inbox::new();
         let open = Arc::new(AtomicUsize::new(0));
         serving.spawn_on(self.clone().serve_all(scheme, arrivals, Arc::clone(&open)), worker);
