@@ -56,6 +56,8 @@ pub enum Mode {
 pub enum Part {
     /// Lock and unlock of random uncontended names.
     Cycles,
+    /// The same over the Redis protocol, beside Redis.
+    Redis,
     /// The same over gRPC, beside HTTP.
     Grpc,
     /// One name that a part of the clients share, and several names at once.

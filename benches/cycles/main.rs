@@ -1,6 +1,6 @@
 //! `make bench`: how fast latchd answers, beside a bare HTTP echo and Redis measured by the same client in the same run.
 //!
-//! Each part is a module: uncontended cycles, the same over gRPC, modes and several names, hand-off of a contended lock, a table that holds a
+//! Each part is a module: uncontended cycles, the same over the Redis protocol and over gRPC, modes and several names, hand-off of a contended lock, a table that holds a
 //! million locks, and what many cycles leave behind.
 //! Every server runs in a process of its own; this binary is the load generator and, as `echo`, the bare server.
 
@@ -18,6 +18,7 @@ mod load;
 mod modes;
 mod redis;
 mod report;
+mod resp;
 mod servers;
 mod session;
 mod statistics;
@@ -50,6 +51,9 @@ async fn measure(arguments: &Arguments) {
     report::machine();
     if arguments.part(Part::Cycles) {
         uncontended::run(arguments).await;
+    }
+    if arguments.part(Part::Redis) {
+        resp::run(arguments).await;
     }
     if arguments.part(Part::Grpc) {
         grpc::run(arguments).await;

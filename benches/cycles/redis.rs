@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::servers::{Storage, Transport};
+use crate::servers::{API_KEY, Storage, Transport};
 use crate::session::NAME_BYTES;
 use crate::wire::Wire;
 
@@ -89,6 +89,8 @@ pub struct Client {
 impl Client {
     pub async fn connect(address: SocketAddr) -> io::Result<Client> {
         let mut wire = Wire::connect(address, Transport::Plain).await?;
+        // A Redis without a password refuses it, and serves.
+        exchange(&mut wire, &["AUTH", API_KEY]).await?;
         let loaded = exchange(&mut wire, &["SCRIPT", "LOAD", COMPARE_AND_DELETE]).await?;
         let script = loaded.lines().nth(1).unwrap_or_default().to_owned();
         Ok(Client { wire, script })

@@ -62,6 +62,7 @@ impl Latchd {
         };
         // A million locks are one caller's here.
         let server = spec
+            .redis()
             .api_key(API_KEY)
             .argument("--log-level")
             .argument("warn")

@@ -63,6 +63,10 @@ impl Metrics {
         shown.register("http_requests", "Answered requests", requests.family.clone());
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         shown.register("build", "What runs here", build);
+        let redis_commands: Family<CommandLabels, Counter> =
+            registered(&mut shown, "redis_commands", "Answered commands of the Redis protocol");
+        // It is shown before the first command too.
+        drop(redis_commands.get_or_create(&CommandLabels { command: "other", result: "error" }));
         Self {
             requests,
             request_seconds: Histogram::new(REQUEST_SECONDS),
@@ -78,7 +82,7 @@ impl Metrics {
                 "Connections ended because their HTTP/2 frames did nothing but cost",
             ),
             tls_failures: registered(&mut shown, "tls_failures", "TLS handshakes with clients that failed"),
-            redis_commands: registered(&mut shown, "redis_commands", "Answered commands of the Redis protocol"),
+            redis_commands,
             peer_lag: Gauges::registered(
                 &mut shown,
                 "peer_lag_entries",

@@ -13,6 +13,7 @@ mod limits;
 mod lock_by_name;
 mod lock_unlock;
 mod redis;
+pub mod redis_fuzzed;
 mod redis_wire;
 mod session_ends;
 mod sessions_v1;

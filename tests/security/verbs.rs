@@ -2,6 +2,7 @@
 //! for the very same is served.
 
 mod own;
+mod redis;
 mod terraform;
 
 use super::rights::{KEY, PART, READER, keys, metric, with};
