@@ -9,7 +9,7 @@ pub fn log(actor: &str, lock: &str, hold: &HoldView, reason: &str) {
 }
 
 /// Who gave another client's hold a lease of so many milliseconds, which may end it soon.
-pub fn log_lease(actor: &str, lock: &str, token: Token, lease_ms: u64) {
-    let token = token.0;
+pub fn log_lease(actor: &str, lock: &str, hold: &HoldView, lease_ms: u64) {
+    let token = hold.token.0;
     tracing::warn!(actor, ?lock, token, lease_ms, "{actor} forced a lease of {lease_ms} ms on the hold of {lock:?}");
 }

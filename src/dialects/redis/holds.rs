@@ -225,7 +225,12 @@ impl Holds<'_> {
             return Err(RedisError::with_prefix("NOPERM", detail));
         }
         match &*seen.holds {
-            [hold] => Ok(hold),
+            [hold] if hold.names().all(|name| self.identity.may_administer(name)) => Ok(hold),
+            [_] => {
+                let detail =
+                    "forbidden: the hold has other names too, and this credential may not administer some of them";
+                Err(RedisError::with_prefix("NOPERM", detail))
+            }
             holds => {
                 let detail =
                     format!("{name:?} has {} holds: end the one that you mean with DELETE /v1/holds", holds.len());

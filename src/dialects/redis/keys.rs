@@ -109,7 +109,7 @@ pub async fn expire(client: &Client, command: &str, request: &Request<'_>, unit_
             let hold = holds.forced(command, &name, &seen)?;
             let renewed = holds.renew_by_key(&name, hold.key, lease_ms).await?;
             if renewed {
-                forced_release::log_lease(&holds.identity.name, &name, hold.token, lease_ms);
+                forced_release::log_lease(&holds.identity.name, &name, hold, lease_ms);
             }
             renewed
         }

@@ -51,9 +51,11 @@ impl Scanner {
     /// Looks at the bytes of the command so far, which begin with it. The length of the command, if it is complete; the
     /// scanner is then ready for the next one. Each call goes on where the last one stopped.
     pub fn scan(&mut self, bytes: &[u8], bounds: &Bounds) -> Result<Option<usize>, Violation> {
-        let end = self.advance(bytes, bounds)?;
-        if end.is_some() {
-            *self = Scanner::default();
+        let end = self.advance(&bytes[..bytes.len().min(bounds.command_bytes)], bounds)?;
+        match end {
+            Some(_) => *self = Scanner::default(),
+            None if bytes.len() >= bounds.command_bytes => return Err(too_long(bounds)),
+            None => {}
         }
         Ok(end)
     }
@@ -69,12 +71,11 @@ impl Scanner {
             }
             (self.left, self.at) = (Some(count), next);
         }
-        let too_long = || Violation::TooLong { limit: bounds.command_bytes, config_key: bounds.command_bytes_key };
         while let Some(left) = self.left.filter(|left| *left > 0) {
             let Some((length, start)) = header(bytes, self.at, b'$', Violation::NoBulkString)? else { return Ok(None) };
-            let end = start.checked_add(length).and_then(|end| end.checked_add(2)).ok_or_else(too_long)?;
+            let end = start.checked_add(length).and_then(|end| end.checked_add(2)).ok_or_else(|| too_long(bounds))?;
             if end > bounds.command_bytes {
-                return Err(too_long());
+                return Err(too_long(bounds));
             }
             match bytes.get(end - 2..end) {
                 None => return Ok(None),
@@ -84,6 +85,10 @@ impl Scanner {
         }
         Ok(Some(self.at))
     }
+}
+
+fn too_long(bounds: &Bounds) -> Violation {
+    Violation::TooLong { limit: bounds.command_bytes, config_key: bounds.command_bytes_key }
 }
 
 /// The number after this sign, and where its line ends; `None` if the line has not arrived.
@@ -177,6 +182,16 @@ mod tests {
             assert_eq!(scan(format!("*1\r\n${length}\r\n").as_bytes()), too_long, "{length}");
         }
         assert_eq!(scan(b"*2\r\n$40\r\n0123456789012345678901234567890123456789\r\n$20\r\n"), too_long);
+    }
+
+    #[test]
+    fn command_that_has_no_room_for_its_rest_is_refused() {
+        let full = format!("*2\r\n$47\r\n{}\r\n", "x".repeat(47));
+        for rest in ["$", "$1", "$1\r", "$1\r\n"] {
+            let bytes = format!("{full}{rest}");
+            let refused = bytes.len() >= BOUNDS.command_bytes || rest.ends_with('\n');
+            assert_eq!(scan(bytes.as_bytes()).is_err(), refused, "{}", bytes.len());
+        }
     }
 
     #[test]
