@@ -69,7 +69,7 @@ commands! {
     Ping = "PING", 1..=2, false;
     Echo = "ECHO", 2..=2, false;
     Info = "INFO", 1..=MANY, false;
-    CommandInfo = "COMMAND", 1..=MANY, false;
+    Details = "COMMAND", 1..=MANY, false;
     Time = "TIME", 1..=1, false;
 }
 

@@ -84,7 +84,7 @@ impl Client {
             Command::Ping => Ok(connection::ping(request)),
             Command::Echo => Ok(Reply::Bulk(request.get(1).to_vec().into()).into()),
             Command::Info => Ok(info::info().into()),
-            Command::CommandInfo => Ok(info::commands(request).into()),
+            Command::Details => Ok(info::commands(request).into()),
             Command::Time => Ok(info::time().into()),
         }
     }
