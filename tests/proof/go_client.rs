@@ -20,7 +20,8 @@ fn gocron_adapters_pass_their_tests() {
 #[test]
 fn go_client_and_adapters_are_vetted_and_formatted() {
     for module in [CLIENT, GOCRON] {
-        run(go(module).args(["vet", "./..."]));
+        // With the standard library as the tests have built it.
+        run(go(module).args(["vet", "-race", "./..."]));
     }
     let unformatted = run(go(CLIENT).args(["run", "cmd/gofmt", "-l", "."]));
     assert_eq!(unformatted, "", "run gofmt -w on these");
