@@ -127,7 +127,7 @@ fn prefix_key_sees_no_service_wide_counts() {
 
 #[test]
 fn hold_of_several_names_needs_the_right_to_each() {
-    let server = Spec::in_memory().api_key(KEY).configuration(&keys()).start();
+    let server = Spec::in_memory().api_key(KEY).configuration(keys()).start();
     let mut owner = with(&server, KEY);
     assert_eq!(owner.post("/session", &json!({})).status, 201);
     let body = |text: String| serde_json::from_str::<Value>(&text).expect("JSON");
