@@ -13,7 +13,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("README.md", "# Takes five to ten minutes", "takes minutes; every other block runs with what it builds"),
     ("clients/go/README.md", "go get ", "the tests are in the module itself"),
     ("clients/python/README.md", "pip install ", "the tests have the client on their import path"),
-    ("clients/typescript/README.md", "npm install ", "the tests have the client beside them"),
+    ("clients/typescript/README.md", "npm ci ", "needs a registry; the tests pack and compile the same files"),
     ("docs/certificates.md", "scp ", "needs another machine"),
     ("docs/disks.md", "latchd members remove 2 ", "needs systemd on several machines"),
     ("docs/events.md", "curl -N ", "does not end"),
