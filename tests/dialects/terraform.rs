@@ -91,7 +91,7 @@ fn unlock_with_another_id_is_409_with_the_holder() {
 
 #[test]
 fn holders_of_other_dialects_have_made_up_infos() {
-    let server = Spec::in_memory().configuration("[locks]\nkufuli_wait = \"0s\"\n").start();
+    let server = Spec::in_memory().redis().configuration("[locks]\nkufuli_wait = \"0s\"\n").start();
     for protocol in Protocol::ALL.into_iter().filter(|protocol| *protocol != Protocol::Terraform) {
         let mut holder = DialectClient::new(protocol, &server);
         let hold = holder.take("net").expect("free");
