@@ -52,6 +52,17 @@ fn key_of_another_dialect_is_held_and_its_value_proves_nothing() {
 }
 
 #[test]
+fn equal_value_is_held_by_another() {
+    let (server, mut redis) = start();
+    assert_eq!(redis.ask(&["SET", "a", "1", "NX"]), status(OK));
+    for client in [&mut RedisClient::new(&server), &mut redis] {
+        assert_eq!(client.ask(&["SET", "a", "1", "NX", "PX", "60000"]), Reply::Nil);
+        assert_eq!(client.ask(&["SETNX", "a", "1"]), Reply::Integer(0));
+        assert_eq!(client.ask(&["EVALSHA", TAKE_ALL, "1", "a", "1", "60000"]), Reply::Integer(0));
+    }
+}
+
+#[test]
 fn several_keys_are_one_hold() {
     let (_server, mut redis) = start();
     let lease = |number: i64| Reply::Integer(number);
