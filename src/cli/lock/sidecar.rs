@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::uri::Authority;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -167,10 +168,9 @@ fn names_this_machine(head: &str) -> bool {
     let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
     let mut hosts = fields.filter(|(name, _)| name.eq_ignore_ascii_case("host")).map(|(_, value)| value.trim());
     hosts.all(|host| {
-        let without_port = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        without_port.eq_ignore_ascii_case("localhost")
-            || host.parse::<IpAddr>().is_ok()
-            || without_port.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+        let Ok(authority) = host.parse::<Authority>() else { return false };
+        let name = authority.host();
+        name.eq_ignore_ascii_case("localhost") || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
     })
 }
 
