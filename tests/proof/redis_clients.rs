@@ -1,6 +1,6 @@
 //! The published lock libraries of Python, Node.js and Go against the Redis protocol of the started binary.
 
-use super::tools::{NODE, program, python, run};
+use super::tools::{NODE, go, python, run};
 use crate::support::certificate::pair;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
@@ -49,7 +49,6 @@ fn libraries_of_nodejs_lock() {
 #[test]
 fn libraries_of_go_lock() {
     let server = start("redis");
-    let mut command = program("go");
-    command.args(["run", "-mod=readonly", "."]).current_dir(format!("{TESTS}/go/redis"));
-    passed(&run(command.arg(format!("redis://:{ADMIN}@{}", server.redis()))));
+    let mut command = go("tests/go/redis");
+    passed(&run(command.args(["run", "."]).arg(format!("redis://:{ADMIN}@{}", server.redis()))));
 }
