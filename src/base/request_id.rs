@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use axum::http::HeaderValue;
+use tokio::task::JoinHandle;
 use tokio::task::futures::TaskLocalFuture;
 use uuid::Uuid;
 
@@ -46,6 +47,17 @@ impl CurrentId {
 pub fn scope<F: Future>(id: CurrentId, future: impl FnOnce() -> F) -> TaskLocalFuture<CurrentId, F> {
     let future = CURRENT.sync_scope(id.clone(), future);
     CURRENT.scope(id, future)
+}
+
+/// Goes on in a task of its own as a part of the running request, also if whoever asked is gone.
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    match CURRENT.try_with(CurrentId::clone) {
+        Ok(id) => tokio::spawn(CURRENT.scope(id, future)),
+        Err(_) => tokio::spawn(future),
+    }
 }
 
 /// The id of the request that the running task works on.

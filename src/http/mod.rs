@@ -6,6 +6,7 @@
 //! and decisions about locks.
 
 pub mod address_limits;
+pub mod administration;
 pub mod app;
 pub mod auth;
 pub mod body;
@@ -20,7 +21,6 @@ pub mod delivery;
 pub mod endpoint;
 pub mod failed_logins;
 pub mod failure;
-pub mod forced_release;
 pub mod grpc;
 pub mod header_fields;
 pub mod idempotency;

@@ -9,6 +9,7 @@ mod declared;
 pub mod dialect_client;
 mod get_lock;
 mod grpc_dialect_client;
+mod hang_ups;
 mod limits;
 mod lock_by_name;
 mod lock_unlock;

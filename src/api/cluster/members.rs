@@ -3,15 +3,16 @@
 use crate::access::Identity;
 use crate::api::answer::{Answer, answer};
 use crate::engine::cluster_options::NODE_ID_MAX;
-use crate::engine::{ClusterView, MemberView, NodeState, check_address};
+use crate::engine::{ClusterView, Fault, MemberView, NodeState, check_address};
 use crate::http::auth::identify;
 use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::describe_non_json;
 use crate::http::query::{Captured, capture};
-use crate::http::{AppState, Code, Failure, Problem};
+use crate::http::{AppState, Code, Failure, Problem, administration};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 const RIGHT: &str = "change the members of the cluster";
@@ -78,10 +79,13 @@ pub async fn add_member(State(app): State<AppState>, request: Request) -> Answer
     let node = node(Some(asked.node))?;
     let address = asked.address;
     check_address(&address).map_err(|error| Failure::of(error.into()))?;
-    app.engine.add_member(node, address.clone()).await.map_err(Failure::of)?;
-    let by = &*actor.name;
-    tracing::warn!(actor = by, node, ?address, "{by} added node {node} at {address:?} to the cluster");
-    cluster(&app).await
+    let (engine, by) = (Arc::clone(&app), actor.name.clone());
+    change(&app, async move {
+        engine.engine.add_member(node, address.clone()).await?;
+        tracing::warn!(actor = &*by, node, ?address, "{by} added node {node} at {address:?} to the cluster");
+        Ok(())
+    })
+    .await
 }
 
 /// Give a node a vote
@@ -96,10 +100,13 @@ pub async fn add_member(State(app): State<AppState>, request: Request) -> Answer
 pub async fn promote_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Answer {
     let actor = operator(&app, &head, RIGHT).await?;
     let node = node(capture(&captured, "node")?.parse().ok())?;
-    app.engine.promote_member(node).await.map_err(Failure::of)?;
-    let by = &*actor.name;
-    tracing::warn!(actor = by, node, "{by} gave node {node} a vote");
-    cluster(&app).await
+    let (engine, by) = (Arc::clone(&app), actor.name.clone());
+    change(&app, async move {
+        engine.engine.promote_member(node).await?;
+        tracing::warn!(actor = &*by, node, "{by} gave node {node} a vote");
+        Ok(())
+    })
+    .await
 }
 
 /// Take a node out of the cluster
@@ -115,10 +122,19 @@ pub async fn promote_member(State(app): State<AppState>, captured: Captured, hea
 pub async fn remove_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Answer {
     let actor = operator(&app, &head, RIGHT).await?;
     let node = node(capture(&captured, "node")?.parse().ok())?;
-    app.engine.remove_member(node).await.map_err(Failure::of)?;
-    let by = &*actor.name;
-    tracing::warn!(actor = by, node, "{by} removed node {node} from the cluster");
-    cluster(&app).await
+    let (engine, by) = (Arc::clone(&app), actor.name.clone());
+    change(&app, async move {
+        engine.engine.remove_member(node).await?;
+        tracing::warn!(actor = &*by, node, "{by} removed node {node} from the cluster");
+        Ok(())
+    })
+    .await
+}
+
+/// Carries a change out, and shows the cluster after it.
+async fn change(app: &AppState, act: impl Future<Output = Result<(), Fault>> + Send + 'static) -> Answer {
+    administration::carry_out(act).await.map_err(Failure::of)?;
+    cluster(app).await
 }
 
 /// The caller, who must be an admin of every name: the right to change the cluster and to see its whole state.

@@ -10,7 +10,7 @@ use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::{FieldName, Trailing, parse};
 use crate::http::query::Captured;
 use crate::http::unknown_fields::UnknownFields;
-use crate::http::{App, AppState, Code, Failure, Problem, Query, forced_release};
+use crate::http::{App, AppState, Code, Failure, Problem, Query, administration};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -99,8 +99,7 @@ async fn release(app: &AppState, hold: Result<(Name, HoldKey), Failure>, head: &
         let detail = "the hold ends under all its names, and this credential may not administer some of them";
         return Err(Failure::new(Code::Forbidden, detail).into());
     }
-    let released = app.engine.force_release(name.clone(), key).await.map_err(Failure::of)?;
-    forced_release::log(&actor.name, &name, &hold, &reason);
+    let released = administration::force_release(app, &actor.name, &name, &hold, &reason).await.map_err(Failure::of)?;
     let (name, waiter_granted) = (name.to_string(), released.waiter_granted);
     answer(&ForcedRelease { name, fencing_token: hold.token.0, waiter_granted, names })
 }

@@ -7,9 +7,10 @@ use crate::http::auth::identify_and_touch;
 use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::{FieldName, Trailing, parse};
 use crate::http::query::Captured;
-use crate::http::{App, AppState, Code, Failure, Problem, Query};
+use crate::http::{App, AppState, Code, Failure, Problem, Query, administration};
 use axum::extract::{Request, State};
 use serde::Serialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 #[derive(ToSchema)]
@@ -80,9 +81,14 @@ async fn change(app: &AppState, name: Result<Name, Failure>, request: Request) -
         return Err(Failure::forbidden("change the size of", Some(&name)).into());
     }
     let size = asked_size(app, &app.body(&head, body).await?)?;
-    let size = app.engine.resize(name.clone(), size).await.map_err(Failure::of)?;
-    let (actor, lock) = (&*actor.name, &*name);
-    tracing::warn!(actor, ?lock, size, "{actor} changed the size of {lock:?} to {size}");
+    let (engine, actor, lock) = (Arc::clone(app), actor.name.clone(), name.clone());
+    let resized = administration::carry_out(async move {
+        let size = engine.engine.resize(lock.clone(), size).await?;
+        let (actor, lock) = (&*actor, &*lock);
+        tracing::warn!(actor, ?lock, size, "{actor} changed the size of {lock:?} to {size}");
+        Ok(size)
+    });
+    let size = resized.await.map_err(Failure::of)?;
     answer(&Resized { name: name.to_string(), size })
 }
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub struct Client {
     pub(super) shared: Arc<Shared>,
     pub(super) from: IpAddr,
+    pub(super) is_proxy: bool,
     /// No other connection of this process has it.
     pub(super) id: u64,
     /// `None` until it has shown a credential.
@@ -41,12 +42,14 @@ impl From<Reply> for Done {
 }
 
 impl Client {
-    pub fn new(shared: &Arc<Shared>, from: IpAddr, id: u64) -> Client {
+    /// `is_proxy`: whoever connects through a proxy on this machine is not on this machine.
+    pub fn new(shared: &Arc<Shared>, from: IpAddr, is_proxy: bool, id: u64) -> Client {
         let access = &shared.app.access;
         Client {
             from,
+            is_proxy,
             id,
-            identity: access.is_open().then(|| access.anonymous(from.is_loopback()).clone()),
+            identity: access.is_open().then(|| access.anonymous(from.is_loopback() && !is_proxy).clone()),
             protocol: Protocol::default(),
             name: Vec::new(),
             own: BoundedMap::new(shared.config.connection_holds_max),

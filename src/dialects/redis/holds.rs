@@ -7,13 +7,13 @@ use crate::domain::view::{HoldView, LockView};
 use crate::domain::{Acquire, Caller, Dialect, HoldKey, Name, Proof, Refusal, Terms, Timestamp};
 use crate::engine::{Engine, Fault, Granted};
 use crate::http::auth::{may_read, may_take};
-use crate::http::{App, forced_release};
+use crate::http::{AppState, administration};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The engine, as one caller uses it.
 pub struct Holds<'a> {
-    pub app: &'a App,
+    pub app: &'a AppState,
     pub identity: &'a Identity,
     pub caller: Caller,
 }
@@ -215,6 +215,15 @@ impl Holds<'_> {
         }
     }
 
+    /// As `renew_by_key`, of another client's hold; leaves a line in the log.
+    pub async fn force_lease(&self, name: &Name, hold: &HoldView, lease_ms: u64) -> Result<bool, RedisError> {
+        match administration::force_lease(self.app, &self.identity.name, name, hold, lease_ms).await {
+            Ok(()) => Ok(true),
+            Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => Ok(false),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
     /// The only hold of a key that another client has, for an admin who may end or change it.
     pub fn forced<'s>(&self, command: &str, name: &Name, seen: &'s Seen) -> Result<&'s HoldView, RedisError> {
         if !self.identity.may_administer(name) {
@@ -241,12 +250,9 @@ impl Holds<'_> {
 
     /// Ends another client's hold, and leaves a line in the log.
     pub async fn force_release(&self, command: &str, name: &Name, hold: &HoldView) -> Result<bool, RedisError> {
-        match self.engine().force_release(name.clone(), hold.key).await {
-            Ok(_) => {
-                let reason = format!("{command} of a client of the Redis protocol");
-                forced_release::log(&self.identity.name, name, hold, &reason);
-                Ok(true)
-            }
+        let reason = format!("{command} of a client of the Redis protocol");
+        match administration::force_release(self.app, &self.identity.name, name, hold, &reason).await {
+            Ok(_) => Ok(true),
             Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => Ok(false),
             Err(fault) => Err(fault.into()),
         }

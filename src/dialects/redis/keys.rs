@@ -7,7 +7,6 @@ use super::reply::Reply;
 use super::request::Request;
 use super::value::Value;
 use crate::domain::Name;
-use crate::http::forced_release;
 
 pub fn integer(text: &[u8]) -> Result<i64, RedisError> {
     let number = str::from_utf8(text).ok().and_then(|text| text.parse().ok());
@@ -107,11 +106,7 @@ pub async fn expire(client: &Client, command: &str, request: &Request<'_>, unit_
     let renewed = match holds.seen(&name).await? {
         Some(seen) if !seen.holds.is_empty() => {
             let hold = holds.forced(command, &name, &seen)?;
-            let renewed = holds.renew_by_key(&name, hold.key, lease_ms).await?;
-            if renewed {
-                forced_release::log_lease(&holds.identity.name, &name, hold, lease_ms);
-            }
-            renewed
+            holds.force_lease(&name, hold, lease_ms).await?
         }
         _ => false,
     };

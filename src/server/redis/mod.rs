@@ -120,7 +120,8 @@ impl RedisServer {
     }
 
     async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, link: Arc<Link>) -> io::Result<()> {
-        let client = Client::new(&self.0.shared, link.peer.ip, link.connection.id());
+        let is_proxy = self.0.trusted.trust(link.peer.ip);
+        let client = Client::new(&self.0.shared, link.peer.ip, is_proxy, link.connection.id());
         let answer_bytes_max = self.0.shared.config.answer_bytes_max;
         Conversation::new(stream, link, client, answer_bytes_max).run(&self.0.drain).await
     }

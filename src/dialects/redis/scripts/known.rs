@@ -31,8 +31,9 @@ impl KnownScripts {
         known.or_else(|| self.sent.lock().get(digest).copied())
     }
 
-    /// What this text does, and its digest; it is remembered. `None` if no library sends it.
-    pub fn learn(&self, text: &[u8]) -> Option<(Digest, Script)> {
+    /// What this text does, and its digest. `None` if no library sends it. All callers share what is remembered, so only those
+    /// who may take locks have their texts remembered.
+    pub fn learn(&self, text: &[u8], is_remembered: bool) -> Option<(Digest, Script)> {
         let digest = sha1(text);
         if let Some(script) = self.find(&digest) {
             return Some((digest, script));
@@ -40,16 +41,10 @@ impl KnownScripts {
         let (form, skipped) = without_select(canonical(str::from_utf8(text).ok()?)?);
         let shape = self.forms.get(&hex(&sha1(form.as_bytes())))?;
         let script = Script { shape: *shape, skipped };
-        self.sent.lock().get_or_insert(digest, script);
-        Some((digest, script))
-    }
-
-    /// Forgets the texts that clients have sent.
-    pub fn flush(&self) {
-        let mut sent = self.sent.lock();
-        while sent.oldest().is_some() {
-            sent.remove_oldest();
+        if is_remembered {
+            self.sent.lock().get_or_insert(digest, script);
         }
+        Some((digest, script))
     }
 }
 
@@ -81,14 +76,14 @@ mod tests {
                 "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end{end}"
             )
         };
-        let (first, script) = known.learn(text("").as_bytes()).expect("known");
+        let (first, script) = known.learn(text("").as_bytes(), true).expect("known");
         let wanted = Script { shape: Shape::Release(Cases::ONE), skipped: 0 };
         assert_eq!((script, known.find(&first)), (wanted, Some(script)));
-        let (second, _) = known.learn(text("\n").as_bytes()).expect("known");
+        let (second, _) = known.learn(text("\n").as_bytes(), true).expect("known");
         assert_eq!((known.find(&first), known.find(&second)), (None, Some(script)));
-        known.flush();
-        assert_eq!(known.find(&second), None);
-        assert_eq!(known.learn(b"return redis.call('del', KEYS[1])"), None);
+        let (third, _) = known.learn(text(" ").as_bytes(), false).expect("known");
+        assert_eq!((known.find(&second), known.find(&third)), (Some(script), None));
+        assert_eq!(known.learn(b"return redis.call('del', KEYS[1])", true), None);
     }
 
     #[test]
@@ -96,9 +91,9 @@ mod tests {
         let known = KnownScripts::new(1);
         let text = "redis.pcall('SELECT', tonumber(ARGV[1])) if redis.call('get', KEYS[1]) == ARGV[2] then return \
                     redis.call('del', KEYS[1]) else return 0 end";
-        let (_, script) = known.learn(text.as_bytes()).expect("known");
+        let (_, script) = known.learn(text.as_bytes(), true).expect("known");
         assert_eq!(script, Script { shape: Shape::Release(Cases::ONE), skipped: 1 });
-        assert_eq!(known.learn(text.replace("ARGV[2]", "ARGV[1]").as_bytes()), None);
+        assert_eq!(known.learn(text.replace("ARGV[2]", "ARGV[1]").as_bytes(), true), None);
     }
 
     #[test]

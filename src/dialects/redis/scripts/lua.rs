@@ -19,8 +19,14 @@ const SYMBOLS: [&str; 26] = [
     "]", ";", ":", ",", ".",
 ];
 
+/// What Lua takes for white space.
+const SPACES: [char; 6] = [' ', '\t', '\n', '\r', '\x0b', '\x0c'];
+
 /// Options of SET, which Redis reads in any case.
 const OPTIONS: [&str; 4] = ["px", "ex", "nx", "xx"];
+
+/// More than the scripts of libraries have; what follows takes time by the square of it.
+const TOKENS_MAX: usize = 1000;
 
 /// The form of a script; `None` if it cannot be read.
 pub fn canonical(script: &str) -> Option<String> {
@@ -32,8 +38,11 @@ pub fn canonical(script: &str) -> Option<String> {
 }
 
 fn tokens(script: &str) -> Option<Vec<Token>> {
-    let (mut rest, mut tokens) = (script.trim_start(), Vec::new());
+    let (mut rest, mut tokens) = (script.trim_start_matches(SPACES), Vec::new());
     while let Some(first) = rest.chars().next() {
+        if tokens.len() >= TOKENS_MAX {
+            return None;
+        }
         let length = if let Some(comment) = rest.strip_prefix("--") {
             comment_bytes(comment)? + 2
         } else if first == '\'' || first == '"' {
@@ -49,7 +58,7 @@ fn tokens(script: &str) -> Option<Vec<Token>> {
             tokens.push(Token::Symbol(symbol));
             symbol.len()
         };
-        rest = rest[length..].trim_start();
+        rest = rest[length..].trim_start_matches(SPACES);
     }
     Some(tokens)
 }
@@ -61,13 +70,13 @@ fn is_word(character: char) -> bool {
 /// Comments of several lines are rare, and not read.
 fn comment_bytes(comment: &str) -> Option<usize> {
     let is_long = comment.strip_prefix('[').is_some_and(|rest| rest.starts_with(['[', '=']));
-    (!is_long).then(|| comment.find('\n').unwrap_or(comment.len()))
+    (!is_long).then(|| comment.find(['\n', '\r']).unwrap_or(comment.len()))
 }
 
 /// A text without escapes up to its quote.
 fn quoted(rest: &str, quote: char) -> Option<&str> {
     let text = rest.split(quote).next().filter(|text| text.len() < rest.len())?;
-    (!text.contains(['\\', '\n'])).then_some(text)
+    (!text.contains(['\\', '\n', '\r'])).then_some(text)
 }
 
 fn word(token: Option<&Token>) -> Option<&str> {
@@ -149,12 +158,10 @@ fn alias(tokens: &[Token]) -> Option<(&str, &[Token])> {
 
 /// The names of local variables, functions and their parameters, in order of their declaration.
 fn declared(tokens: &[Token]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
+    let (mut known, mut names) = (BTreeSet::new(), Vec::new());
     for at in 0..tokens.len() {
         if matches!(word(tokens.get(at)), Some("local" | "for" | "function")) {
-            let fresh: Vec<&str> =
-                names_after(tokens, at).filter(|name| !names.iter().any(|known| known == name)).collect();
-            names.extend(fresh.into_iter().map(str::to_owned));
+            names.extend(names_after(tokens, at).filter(|name| known.insert(*name)).map(str::to_owned));
         }
     }
     names
@@ -273,6 +280,7 @@ mod tests {
             "local key = KEYS[2] return redis.call('del', key)",
             "local a = 1 if redis.call('get', KEYS[1]) == b then return a else return 0 end",
             "local b = 1 if redis.call('get', KEYS[1]) == b then return b else return 0 end",
+            "-- a\rredis.call('del', KEYS[1])\nif redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end",
         ];
         for (at, one) in texts.iter().enumerate() {
             for other in &texts[at + 1..] {
@@ -283,7 +291,17 @@ mod tests {
 
     #[test]
     fn unreadable_script_has_no_form() {
-        for text in ["return 'a\\'b'", "return 'open", "--[[ long ]] return 1", "return [[long]] $", "return \u{e9}"] {
+        let long = "return ".repeat(super::TOKENS_MAX + 1);
+        for text in [
+            &*long,
+            "return 'a\rb'",
+            "return\u{a0}1",
+            "return 'a\\'b'",
+            "return 'open",
+            "--[[ long ]] return 1",
+            "return [[long]] $",
+            "return \u{e9}",
+        ] {
             assert_eq!(canonical(text), None, "{text}");
         }
     }

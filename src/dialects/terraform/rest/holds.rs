@@ -10,7 +10,7 @@ use crate::engine::{Engine, Fault};
 use crate::http::auth::caller;
 use crate::http::delivery::granted;
 use crate::http::endpoint::{BODY, CREDENTIAL, NEW_HOLD, WRITE, errors};
-use crate::http::{Code, Failure, Problem, header_fields, respond};
+use crate::http::{Code, Failure, Problem, administration, header_fields, respond};
 use axum::http::{HeaderMap, HeaderName, StatusCode, request::Parts};
 use axum::response::Response;
 use base64::Engine as _;
@@ -171,14 +171,13 @@ pub async fn force_unlock(asked: &Asked<'_>) -> Result<Response, Failure> {
     let Some(hold) = holds.iter().find(|hold| hold.dialect == Dialect::Terraform) else {
         return asked.not_unlocked();
     };
-    match state.app.engine.force_release(name.clone(), hold.key).await {
+    let reason = "an UNLOCK of Terraform without an ID";
+    match administration::force_release(&state.app, actor, name, hold, reason).await {
         Ok(_) => {}
         // It was released meanwhile.
         Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => return asked.not_unlocked(),
         Err(fault) => return Err(explain(&fault)),
     }
-    let (lock, token) = (&**name, hold.token.0);
-    tracing::warn!(actor, ?lock, token, "{actor} forced the release of {lock:?}: an UNLOCK of Terraform without an ID");
     Ok(respond::json(StatusCode::OK, respond::to_json(&asked.info_of(hold))))
 }
 

@@ -114,7 +114,7 @@ impl<'a> LockInfo<'a> {
 
     /// What the holder said when it locked; made up for a hold of another dialect with this title.
     pub fn of_hold(hold: &HoldView, title: &str, granted_at: String) -> LockInfo<'static> {
-        let label = hold.label.as_deref().unwrap_or_default();
+        let label = hold.shown_label().unwrap_or_default();
         let Some(id) = label.strip_prefix(LABEL_PREFIX).filter(|_| hold.dialect == Dialect::Terraform) else {
             // Other dialects keep their labels apart in the same way.
             let label = label.rsplit('\n').next().unwrap_or_default();
@@ -208,6 +208,8 @@ mod tests {
         let of_session =
             HoldView { session: Some(SessionId([1; 16])), ..hold(Dialect::LdlmRest, None, Metadata::default()) };
         assert_eq!(seen(&of_session).who, SessionId([1; 16]).handle());
+        let secret = seen(&hold(Dialect::Redis, Some("czNjcmV0".into()), Metadata::default()));
+        assert_eq!(secret.who, "some dialect", "the label proves the hold");
         let forged = seen(&hold(Dialect::RaftLockGrpc, Some("terraform\nx".into()), Metadata::default()));
         assert_eq!(&*forged.id, "latchd-7");
         assert_eq!(seen(&hold(Dialect::LockdRest, None, Metadata::default())).who, "some dialect");

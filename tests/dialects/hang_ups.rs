@@ -1,0 +1,58 @@
+//! What an operator does is carried out and told in the log, also if the operator has gone before the answer.
+
+use std::net::Shutdown;
+
+use crate::support::client::Client;
+use crate::support::process::Server;
+use crate::support::redis::{RedisClient, encoded};
+use crate::support::spec::Spec;
+use serde_json::{Value, json};
+
+const ADMIN: &str = "admin-key-of-the-tests";
+/// Most answers come too fast for a client to be gone before them.
+const TRIES: usize = 20;
+
+fn start() -> Server {
+    Spec::in_memory().api_key(ADMIN).redis().start()
+}
+
+/// A client that holds these locks.
+fn holder(server: &Server, names: &[String]) -> Client {
+    let mut client = Client::plain(server).with_header("X-API-Key", ADMIN);
+    assert_eq!(client.post("/session", &json!({})).status, 201);
+    for name in names {
+        let answer: Value =
+            serde_json::from_str(&client.post("/v1/lock", &json!({ "name": name })).text()).expect("JSON");
+        assert_eq!(answer["locked"], true, "{answer}");
+    }
+    client
+}
+
+/// Once nobody but this client is connected, there is a line for each hold that was ended.
+fn expect_lines(server: Server, mut client: Client) {
+    let mut metric = |name: &str| {
+        let text = client.get("/metrics").text();
+        let line = text.lines().find(|line| line.starts_with(name)).expect("a metric").to_owned();
+        line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number") as usize
+    };
+    while metric("latchd_connections ") > 1 {
+        std::thread::yield_now();
+    }
+    let ended = metric("latchd_forced_releases_total");
+    assert!(ended > 0, "every operator had gone before the request was read");
+    let log = server.stop().stderr;
+    assert_eq!(log.lines().filter(|line| line.contains("forced the release of")).count(), ended, "{log}");
+}
+
+#[test]
+fn forced_release_of_a_redis_client_that_hangs_up_is_logged() {
+    let server = start();
+    let names: Vec<String> = (0..TRIES).map(|number| format!("lock-{number}")).collect();
+    let client = holder(&server, &names);
+    for name in &names {
+        let mut admin = RedisClient::with_key(&server, ADMIN);
+        admin.send(&encoded(&[b"DEL", name.as_bytes()]));
+        admin.socket().shutdown(Shutdown::Both).expect("closed");
+    }
+    expect_lines(server, client);
+}
