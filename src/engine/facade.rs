@@ -130,6 +130,12 @@ impl Engine {
         self.parts.submitter.acquire(acquire.into())
     }
 
+    /// Whether the limits and the state of this server let it be granted once its locks are free. It may still be refused
+    /// later.
+    pub fn check_acquire(&self, acquire: Acquire) -> Result<(), Fault> {
+        self.parts.submitter.check_acquire(Box::new(acquire))
+    }
+
     /// Waits in the queue under an owner label, without a request that waits. Says how many waiters are ahead, or `None`
     /// when the lock was free and is now held.
     pub async fn enqueue(&self, acquire: Acquire) -> Result<Option<u32>, Fault> {

@@ -15,6 +15,7 @@ mod lock_by_name;
 mod lock_unlock;
 mod redis;
 pub mod redis_fuzzed;
+mod redis_holds;
 mod redis_wire;
 mod session_ends;
 mod sessions_v1;

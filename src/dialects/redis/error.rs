@@ -27,6 +27,12 @@ impl RedisError {
         RedisError::new(format!("wrong number of arguments for '{}' command", command.to_lowercase()))
     }
 
+    /// The same, where the command has already released the key.
+    pub fn after_release(self) -> RedisError {
+        let detail = format!("{}; the key was released before, and this client does not hold it", self.detail);
+        RedisError { detail: detail.into(), ..self }
+    }
+
     /// On one line, whatever its detail quotes.
     pub fn into_reply(self) -> Reply {
         let line = format!("{} {}", self.prefix, self.detail);

@@ -60,22 +60,30 @@ impl Holds<'_> {
 
     /// Takes all of these names or none; `None` if one is held.
     pub async fn take(&self, names: &[Name], value: &Value, lease_ms: u64) -> Result<Option<Granted>, RedisError> {
+        match self.engine().acquire(self.to_take(names, value, lease_ms)?).await {
+            Ok(granted) => Ok(Some(granted)),
+            Err(Fault::Refused(Refusal::Held(_) | Refusal::SizeMismatch { .. } | Refusal::WaitTimedOut)) => Ok(None),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Refuses what `take` would refuse even if nobody held these names.
+    pub fn check_take(&self, names: &[Name], value: &Value, lease_ms: u64) -> Result<(), RedisError> {
+        Ok(self.engine().check_acquire(self.to_take(names, value, lease_ms)?)?)
+    }
+
+    fn to_take(&self, names: &[Name], value: &Value, lease_ms: u64) -> Result<Acquire, RedisError> {
         let Some(first) = names.first() else { return Err(RedisError::new("a key is needed")) };
         let several = (names.len() > 1).then(|| {
             Arc::new(Terms { names: names.iter().map(|name| (name.clone(), 1)).collect(), ..Terms::default() })
         });
-        let acquire = Acquire {
+        Ok(Acquire {
             label: Some(value.label()),
             lease_ms: Some(lease_ms),
             caller: self.caller,
             terms: several,
             ..Acquire::new(first.clone(), Engine::new_key(), Dialect::Redis)
-        };
-        match self.engine().acquire(acquire).await {
-            Ok(granted) => Ok(Some(granted)),
-            Err(Fault::Refused(Refusal::Held(_) | Refusal::SizeMismatch { .. } | Refusal::WaitTimedOut)) => Ok(None),
-            Err(fault) => Err(fault.into()),
-        }
+        })
     }
 
     /// Releases the hold with this value.

@@ -96,13 +96,17 @@ async fn overwrite(client: &mut Client, request: &Request<'_>, options: Options)
     {
         return Ok(Reply::OK.into());
     }
-    if seen.is_some_and(|seen| !seen.holds.is_empty()) {
-        delete_one(client, "SET", &name).await?;
-    }
-    match holds.take(std::slice::from_ref(&name), &value, lease_ms).await? {
-        Some(granted) => Ok(taken(client, name, granted)),
-        None => Err(RedisError::new("held: another client took the lock before this one")),
-    }
+    // A SET that cannot be carried out must not end the hold.
+    holds.check_take(std::slice::from_ref(&name), &value, lease_ms)?;
+    let is_held = seen.is_some_and(|seen| !seen.holds.is_empty());
+    let released = is_held && delete_one(client, "SET", &name).await?;
+    let granted = holds.take(std::slice::from_ref(&name), &value, lease_ms).await;
+    let error = match granted {
+        Ok(Some(granted)) => return Ok(taken(client, name, granted)),
+        Ok(None) => RedisError::new("held: another client took the lock before this one"),
+        Err(error) => error,
+    };
+    Err(if released { error.after_release() } else { error })
 }
 
 /// The key of a hold that this connection took and that has this value.

@@ -153,7 +153,7 @@ impl Table {
 
 impl Table {
     /// Refuses what needs a higher feature level.
-    pub(super) fn check_supported(&self, command: &Command) -> Result<(), Refusal> {
+    pub fn check_supported(&self, command: &Command) -> Result<(), Refusal> {
         let Some(feature) = command.needed_feature().filter(|feature| !self.supports(*feature)) else { return Ok(()) };
         let level = feature as u32;
         let lacking = self.header.nodes.all().iter().find(|(_, record)| record.level < level);

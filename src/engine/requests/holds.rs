@@ -87,12 +87,24 @@ impl PendingWait {
 }
 
 impl Submitter {
-    // In a box at once: what a future has as an argument it keeps to its end.
-    pub async fn acquire(&self, acquire: Box<Acquire>) -> Result<Granted, Fault> {
+    /// Whether it could be granted now if its locks were free: it is within the limits, and this server may grant.
+    pub fn check_acquire(&self, acquire: Box<Acquire>) -> Result<(), Fault> {
+        let command = self.checked(acquire)?;
+        self.health.check_may_serve()?;
+        Ok(self.host.table().check_supported(&command)?)
+    }
+
+    fn checked(&self, acquire: Box<Acquire>) -> Result<Command, Fault> {
         self.limits().check_acquire(&acquire)?;
-        let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
         let command = Command::Acquire(acquire);
         self.check_capacity(&command)?;
+        Ok(command)
+    }
+
+    // In a box at once: what a future has as an argument it keeps to its end.
+    pub async fn acquire(&self, acquire: Box<Acquire>) -> Result<Granted, Fault> {
+        let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
+        let command = self.checked(acquire)?;
         self.preflight(&command).await?;
         let receiver = self.submit(command)?;
         let pending = PendingWait::new(&self.queue, receiver, name.clone(), key);
@@ -188,10 +200,7 @@ impl Submitter {
     }
 
     pub async fn enqueue(&self, acquire: Acquire) -> Result<Option<u32>, Fault> {
-        self.limits().check_acquire(&acquire)?;
-        let command = Command::Acquire(Box::new(acquire));
-        self.check_capacity(&command)?;
-        match self.run(command).await? {
+        match self.run(self.checked(Box::new(acquire))?).await? {
             Outcome::Enqueued { position } => Ok(Some(position)),
             Outcome::Acquired(_) => Ok(None),
             other => Err(unexpected(other)),
