@@ -107,6 +107,40 @@ fn long_pipeline_is_served_in_order() {
 }
 
 #[test]
+fn answer_in_a_pipeline_does_not_wait_for_later_commands() {
+    const COMMANDS: usize = 3000;
+    let server = Spec::in_memory().redis().start();
+    let (mut client, mut other) = (RedisClient::new(&server), RedisClient::new(&server));
+    let mut bytes = Vec::new();
+    (0..COMMANDS).for_each(|at| bytes.extend(encoded(&[b"SET", at.to_string().as_bytes(), b"v", b"NX"])));
+    let mut writer = client.socket().try_clone().expect("a second handle");
+    let sends = std::thread::spawn(move || writer.write_all(&bytes));
+    assert_eq!(client.read().expect("an answer"), Reply::Status("OK".to_owned()));
+    let last = (COMMANDS - 1).to_string();
+    assert_eq!(other.ask(&["EXISTS", &last]), Reply::Integer(0), "the first answer came after the last command");
+    for _ in 1..COMMANDS {
+        assert_eq!(client.read().expect("an answer"), Reply::Status("OK".to_owned()));
+    }
+    sends.join().expect("no panic").expect("sent");
+}
+
+#[test]
+fn client_that_goes_on_sending_does_not_hold_up_the_end() {
+    let server = Spec::in_memory().redis().start();
+    let mut client = RedisClient::new(&server);
+    let pair = [encoded(&[b"SET", b"a", b"v", b"NX"]), encoded(&[b"DEL", b"a"])].concat().repeat(100);
+    let mut writer = client.socket().try_clone().expect("a second handle");
+    let sends = std::thread::spawn(move || while writer.write_all(&pair).is_ok() {});
+    assert_eq!(client.read().expect("an answer"), Reply::Status("OK".to_owned()));
+    let reader = std::thread::spawn(move || while client.read().is_ok() {});
+    let begun = Instant::now();
+    let ended = server.stop();
+    assert!(ended.status.success() && begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    sends.join().expect("no panic");
+    reader.join().expect("no panic");
+}
+
+#[test]
 fn client_that_reads_nothing_is_not_served_and_ends() {
     let settings = "[server]\nidle_timeout = \"500ms\"\n";
     let server = Spec::in_memory().redis().configuration(settings).start();

@@ -1,5 +1,6 @@
 //! Answers, as RESP2 and RESP3 write them.
 
+use bytes::BytesMut;
 use redis_protocol::error::RedisProtocolError;
 use redis_protocol::resp2::encode::encode_borrowed as encode_resp2;
 use redis_protocol::resp2::types::BorrowedFrame as Resp2;
@@ -36,7 +37,7 @@ impl Reply {
     }
 
     /// Appends the bytes of this answer.
-    pub fn write(&self, protocol: Protocol, to: &mut Vec<u8>) {
+    pub fn write(&self, protocol: Protocol, to: &mut BytesMut) {
         match self {
             Reply::Array(items) => {
                 to.extend_from_slice(format!("*{}\r\n", items.len()).as_bytes());
@@ -54,7 +55,7 @@ impl Reply {
         }
     }
 
-    fn write_single(&self, protocol: Protocol, to: &mut Vec<u8>) {
+    fn write_single(&self, protocol: Protocol, to: &mut BytesMut) {
         let start = to.len();
         let written = match protocol {
             Protocol::Resp2 => {
@@ -96,7 +97,7 @@ impl Reply {
 }
 
 fn append(
-    to: &mut Vec<u8>,
+    to: &mut BytesMut,
     length: usize,
     encode: impl FnOnce(&mut [u8]) -> Result<usize, RedisProtocolError>,
 ) -> Result<(), RedisProtocolError> {
@@ -112,9 +113,9 @@ mod tests {
     use super::*;
 
     fn written(reply: &Reply, protocol: Protocol) -> String {
-        let mut bytes = Vec::new();
+        let mut bytes = BytesMut::new();
         reply.write(protocol, &mut bytes);
-        String::from_utf8(bytes).expect("text")
+        String::from_utf8(bytes.to_vec()).expect("text")
     }
 
     #[test]

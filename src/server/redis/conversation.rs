@@ -23,8 +23,11 @@ pub struct Conversation<S> {
     client: Client,
     input: BytesMut,
     scanner: Scanner,
-    output: Vec<u8>,
+    output: BytesMut,
     answer_bytes_max: usize,
+    drain: Drain,
+    /// Of the bytes that had arrived when the drain closed connections, those whose commands are not carried out yet.
+    last_bytes: Option<usize>,
 }
 
 /// Whether more commands may come.
@@ -35,13 +38,14 @@ enum Next {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
-    pub fn new(stream: S, link: Arc<Link>, client: Client, answer_bytes_max: usize) -> Conversation<S> {
-        let (input, output) = (BytesMut::new(), Vec::new());
-        Conversation { stream, link, client, input, scanner: Scanner::default(), output, answer_bytes_max }
+    pub fn new(stream: S, link: Arc<Link>, client: Client, answer_bytes_max: usize, drain: Drain) -> Conversation<S> {
+        let (input, output, scanner) = (BytesMut::new(), BytesMut::new(), Scanner::default());
+        Conversation { stream, link, client, input, scanner, output, answer_bytes_max, drain, last_bytes: None }
     }
 
-    /// Until one side ends the connection. When the drain closes connections, the commands that have arrived are carried out.
-    pub async fn run(mut self, drain: &Drain) -> io::Result<()> {
+    /// Until one side ends the connection. When the drain closes connections, the commands that have arrived are carried out,
+    /// and none that comes later.
+    pub async fn run(mut self) -> io::Result<()> {
         if let Some(pool) = self.link.probes_only {
             let failure = address_limits::refuse(&self.link.address, pool, crate::base::clock::process_age());
             self.link.metrics().connections_refused.inc();
@@ -49,9 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             return self.end().await;
         }
         loop {
-            if self.serve().await? == Next::Ends {
-                return self.end().await;
-            }
+            let is_last = self.drain.has_reached(DrainPhase::Closing);
             let bytes_max = self.bytes_max();
             tokio::select! {
                 biased;
@@ -60,7 +62,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                         return Ok(());
                     }
                 }
-                () = drain.reached(DrainPhase::Closing) => return self.end().await,
+                () = self.drain.reached(DrainPhase::Closing) => return self.end().await,
+            }
+            if self.serve().await? == Next::Ends {
+                // The client may still be sending.
+                self.link.note_unread_body(true);
+                return self.end().await;
+            }
+            if is_last {
+                return self.end().await;
             }
         }
     }
@@ -69,10 +79,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     async fn serve(&mut self) -> io::Result<Next> {
         loop {
             let next = match self.scanner.scan(&self.input, &self.client.bounds()) {
+                Ok(Some(end)) if self.is_too_late(end) => Ok(Next::Ends),
                 Ok(Some(end)) => self.carry_out(end).await,
                 Ok(None) => break,
                 Err(violation) => {
-                    self.link.note_unread_body(true);
                     self.answer(self.client.refuse(&violation));
                     Ok(Next::Ends)
                 }
@@ -96,7 +106,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         Ok(Next::GoesOn)
     }
 
-    /// Carries out the command in the first bytes. If the client closes the connection meanwhile, what the command was about
+    /// Whether the command in the first bytes has come after the drain closed connections.
+    fn is_too_late(&mut self, end: usize) -> bool {
+        if !self.drain.has_reached(DrainPhase::Closing) {
+            return false;
+        }
+        let left = self.last_bytes.get_or_insert(self.input.len());
+        match left.checked_sub(end) {
+            Some(rest) => {
+                *left = rest;
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// Carries out the command in the first bytes. While it waits, the answers before it are sent. If the client closes the connection meanwhile, what the command was about
     /// to take is given up.
     async fn carry_out(&mut self, end: usize) -> io::Result<Next> {
         let bytes = self.input.split_to(end);
@@ -107,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 tokio::select! {
                     biased;
                     answer = self.client.execute(&request) => answer,
-                    error = closed(&mut self.stream, &mut self.input, bytes_max) => return Err(error),
+                    error = closed(&mut self.stream, &mut self.output, &mut self.input, bytes_max) => return Err(error),
                 }
             }
             Err(violation) => self.client.refuse(&violation),
@@ -129,13 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     async fn send(&mut self) -> io::Result<()> {
-        if !self.output.is_empty() {
-            self.stream.write_all(&self.output).await?;
-            self.stream.flush().await?;
-            self.output.clear();
-            self.output.shrink_to(READ_BYTES);
-        }
-        Ok(())
+        send(&mut self.stream, &mut self.output).await
     }
 
     /// Sends what is left, and closes.
@@ -172,8 +191,27 @@ async fn read_some<S: AsyncRead + Unpin>(stream: &mut S, into: &mut BytesMut, by
     stream.read_buf(&mut into.limit(room)).await
 }
 
-/// Resolves when the client has closed the connection; what it sends before is kept, as far as there is room.
-async fn closed<S: AsyncRead + Unpin>(stream: &mut S, into: &mut BytesMut, bytes_max: usize) -> io::Error {
+/// Sends all of these answers. Given up, it leaves what is not sent.
+async fn send<S: AsyncWrite + Unpin>(stream: &mut S, output: &mut BytesMut) -> io::Result<()> {
+    if !output.is_empty() {
+        stream.write_all_buf(output).await?;
+        stream.flush().await?;
+        *output = BytesMut::new();
+    }
+    Ok(())
+}
+
+/// Sends these answers, and resolves when the client has closed the connection; what it sends before is kept, as far as
+/// there is room.
+async fn closed<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    output: &mut BytesMut,
+    into: &mut BytesMut,
+    bytes_max: usize,
+) -> io::Error {
+    if let Err(error) = send(stream, output).await {
+        return error;
+    }
     while into.len() < bytes_max {
         match read_some(stream, into, bytes_max).await {
             Ok(0) => return io::ErrorKind::UnexpectedEof.into(),

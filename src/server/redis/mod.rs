@@ -123,7 +123,7 @@ impl RedisServer {
         let is_proxy = self.0.trusted.trust(link.peer.ip);
         let client = Client::new(&self.0.shared, link.peer.ip, is_proxy, link.connection.id());
         let answer_bytes_max = self.0.shared.config.answer_bytes_max;
-        Conversation::new(stream, link, client, answer_bytes_max).run(&self.0.drain).await
+        Conversation::new(stream, link, client, answer_bytes_max, self.0.drain.clone()).run().await
     }
 }
 
