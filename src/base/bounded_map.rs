@@ -44,6 +44,19 @@ impl<K: Clone + Eq + Hash, V> BoundedMap<K, V> {
         self.map.entry(key).or_insert(value)
     }
 
+    /// Puts this value in, as the one that comes last, whether the key is new or not.
+    pub fn insert_newest(&mut self, key: K, value: V) {
+        self.remove(&key);
+        self.get_or_insert(key, value);
+    }
+
+    /// Goes through all keys: for small maps.
+    pub fn remove(&mut self, key: &K) {
+        if self.map.remove(key).is_some() {
+            self.oldest_first.retain(|other| other != key);
+        }
+    }
+
     pub fn oldest(&self) -> Option<&V> {
         self.map.get(self.oldest_first.front()?)
     }
@@ -68,5 +81,17 @@ mod tests {
         assert_eq!((map.get(&'a'), map.oldest(), map.get(&'c')), (None, Some(&2), Some(&4)));
         map.remove_oldest();
         assert_eq!((map.len(), map.oldest_first.len()), (1, 1));
+    }
+
+    #[test]
+    fn key_that_is_put_in_again_is_the_newest_and_a_removed_one_leaves_room() {
+        let mut map = BoundedMap::new(2);
+        for (key, value) in [('a', 1), ('b', 2), ('a', 3), ('c', 4)] {
+            map.insert_newest(key, value);
+        }
+        assert_eq!((map.get(&'a'), map.get(&'b'), map.get(&'c')), (Some(&3), None, Some(&4)));
+        map.remove(&'c');
+        map.insert_newest('d', 5);
+        assert_eq!((map.get(&'a'), map.get(&'d'), map.len(), map.oldest_first.len()), (Some(&3), Some(&5), 2, 2));
     }
 }

@@ -2,6 +2,14 @@
 
 use crate::support::redis::{RedisClient, Reply};
 use crate::support::spec::Spec;
+use sha2::{Digest as _, Sha256};
+
+/// The digests of node-redlock's scripts.
+const TAKE_ALL: &str = "96da70f7716f27d278a5218544df37fd8b0a5e4c";
+const RELEASE_EACH: &str = "e4612211c9f8f51c257e26e056b0a654b3187242";
+
+const CLIENT: &str = "0123456789abcdef-client";
+const ADMIN: &str = "the-admin-of-the-tests";
 
 fn ok() -> Reply {
     Reply::Status("OK".to_owned())
@@ -19,4 +27,65 @@ fn set_that_is_refused_leaves_the_hold() {
     }
     assert_eq!(redis.ask(&["SET", "a", "w", "PX", "30000"]), ok());
     assert_eq!(redis.ask(&["GET", "a"]), Reply::Bulk("w".to_owned()));
+}
+
+/// With a key of a client and one of an admin.
+fn with_keys(settings: &str) -> Spec {
+    let digest: String = Sha256::digest(CLIENT).iter().map(|byte| format!("{byte:02x}")).collect();
+    let keys = format!("[access]\nkeys = [{{ name = \"c\", sha256 = \"{digest}\", role = \"client\" }}]\n{settings}");
+    Spec::in_memory().redis().configuration(keys).api_key(ADMIN)
+}
+
+#[test]
+fn del_of_several_keys_releases_none_if_one_is_refused() {
+    let server = with_keys("").start();
+    let (mut mine, mut other) = (RedisClient::with_key(&server, CLIENT), RedisClient::with_key(&server, CLIENT));
+    assert_eq!(mine.ask(&["SET", "mine", "v", "NX"]), ok());
+    assert_eq!(other.ask(&["SET", "theirs", "v", "NX"]), ok());
+    for command in ["DEL", "UNLINK"] {
+        assert!(mine.refused(&[command, "mine", "theirs"]).starts_with("NOPERM "));
+        assert_eq!(mine.ask(&["EXISTS", "mine", "theirs"]), Reply::Integer(2));
+    }
+    assert_eq!(mine.ask(&["DEL", "mine", "mine", "none"]), Reply::Integer(1));
+}
+
+#[test]
+fn connection_remembers_what_it_holds_and_not_what_it_has_released() {
+    let server = with_keys("[redis]\nconnection_holds_max = 2\n").start();
+    let mut redis = RedisClient::with_key(&server, CLIENT);
+    let release = |redis: &mut RedisClient, key: &str| redis.ask(&["EVALSHA", RELEASE_EACH, "1", key, "v"]);
+    assert_eq!(redis.ask(&["SET", "leader", "v", "NX"]), ok());
+    for key in ["a", "b", "c"] {
+        assert_eq!(redis.ask(&["SET", key, "v", "NX"]), ok());
+        assert_eq!(release(&mut redis, key), Reply::Integer(1));
+        assert_eq!(redis.ask(&["SET", key, "v", "NX"]), ok());
+        assert_eq!(redis.ask(&["DEL", key]), Reply::Integer(1));
+    }
+    assert_eq!(redis.ask(&["PEXPIRE", "leader", "30000"]), Reply::Integer(1));
+    // Taken again, it is the newest.
+    assert_eq!(redis.ask(&["SET", "d", "v", "NX"]), ok());
+    assert_eq!(redis.ask(&["SET", "leader", "w"]), ok());
+    assert_eq!(redis.ask(&["SET", "e", "v", "NX"]), ok());
+    assert_eq!(redis.ask(&["DEL", "leader"]), Reply::Integer(1));
+    assert!(redis.refused(&["DEL", "d"]).starts_with("NOPERM "), "beyond redis.connection_holds_max");
+}
+
+#[test]
+fn hold_of_several_keys_ends_by_a_del_of_all_of_them_only() {
+    let server = with_keys("[redis]\nconnection_holds_max = 2\n").start();
+    let mut redis = RedisClient::with_key(&server, CLIENT);
+    let mut admin = RedisClient::with_key(&server, ADMIN);
+    let take = ["EVALSHA", TAKE_ALL, "3", "a", "b", "c", "v", "30000"];
+    assert_eq!(redis.ask(&take), Reply::Integer(3));
+    for client in [&mut redis, &mut admin] {
+        for part in [&["DEL", "b"][..], &["DEL", "c", "b"], &["SET", "c", "w"], &["PEXPIRE", "c", "1"]] {
+            let text = client.refused(part);
+            assert!(text.starts_with("ERR other-names: ") && text.contains("3 names"), "{part:?}: {text}");
+        }
+        assert_eq!(client.ask(&["EXISTS", "a", "b", "c"]), Reply::Integer(3));
+    }
+    assert_eq!(redis.ask(&["DEL", "c", "a", "b", "a", "none"]), Reply::Integer(3));
+    assert_eq!(redis.ask(&take), Reply::Integer(3));
+    assert_eq!(admin.ask(&["DEL", "a", "b", "c"]), Reply::Integer(3));
+    assert_eq!(admin.ask(&["EXISTS", "a", "b", "c"]), Reply::Integer(0));
 }

@@ -24,7 +24,8 @@ pub struct Client {
     pub(super) protocol: Protocol,
     /// As it calls itself.
     pub(super) name: Vec<u8>,
-    /// The newest holds that this connection took, one name each: it may release them without their value.
+    /// The holds that this connection took, by each of their names: it may release them without their value. The newest
+    /// names only; those that it has released are not among them.
     pub(super) own: BoundedMap<Name, HoldKey>,
 }
 
@@ -74,9 +75,21 @@ impl Client {
         Ok(Holds { app: &self.shared.app, identity, caller })
     }
 
-    /// Remembers that this connection took a hold.
-    pub(super) fn took(&mut self, name: Name, key: HoldKey) {
-        *self.own.get_or_insert(name, key) = key;
+    /// Remembers that this connection took a hold of these names.
+    pub(super) fn took(&mut self, names: &[Name], key: HoldKey) {
+        for name in names {
+            self.own.insert_newest(name.clone(), key);
+        }
+    }
+
+    /// Forgets its holds of these names, as far as they have ended.
+    pub(super) fn forget_ended(&mut self, names: &[Name]) {
+        for name in names {
+            let engine = &self.shared.app.engine;
+            if self.own.get(name).is_some_and(|key| engine.local_hold(name, *key).is_none()) {
+                self.own.remove(name);
+            }
+        }
     }
 }
 

@@ -117,12 +117,28 @@ impl Holds<'_> {
         Ok(lock.and_then(|lock| Seen::of(lock, now)))
     }
 
-    /// Several keys, as every answer until now has left them.
-    pub async fn seen_each(&self, names: &[Name]) -> Result<Vec<Option<Seen>>, RedisError> {
-        self.engine().read_barrier().await.map_err(Fault::from)?;
-        let now = self.engine().now();
-        let seen = |name| self.engine().local_lock(name).and_then(|lock| Seen::of(lock, now));
-        Ok(names.iter().map(seen).collect())
+    /// The values of several keys, as every answer until now has left them.
+    pub async fn values(&self, names: &[Name]) -> Result<Vec<Option<Vec<u8>>>, RedisError> {
+        self.barrier().await?;
+        let mut values: BTreeMap<&Name, Option<Vec<u8>>> = BTreeMap::new();
+        for name in names {
+            if !values.contains_key(name) {
+                values.insert(name, self.seen_here(name).map(|seen| seen.value));
+                // A lock may have many holds, and others wait for this worker.
+                tokio::task::consume_budget().await;
+            }
+        }
+        Ok(names.iter().map(|name| values.get(name).cloned().flatten()).collect())
+    }
+
+    /// After this, this node's table has all that was answered before.
+    pub async fn barrier(&self) -> Result<(), RedisError> {
+        Ok(self.engine().read_barrier().await.map_err(Fault::from)?)
+    }
+
+    /// The key in this node's table.
+    pub fn seen_here(&self, name: &Name) -> Option<Seen> {
+        Seen::of(self.engine().local_lock(name)?, self.engine().now())
     }
 
     /// The hold with this value, and what remains of its lease.
@@ -184,7 +200,7 @@ impl Holds<'_> {
 
     /// The holds with this value on these names.
     async fn parts(&self, names: &[Name], value: &Value) -> Result<Vec<Part>, RedisError> {
-        self.engine().read_barrier().await.map_err(Fault::from)?;
+        self.barrier().await?;
         let mut found: BTreeMap<HoldKey, (bool, Vec<Name>)> = BTreeMap::new();
         for name in names {
             let lock = self.engine().local_lock(name);
@@ -205,9 +221,11 @@ impl Holds<'_> {
 
 /// Without the value.
 impl Holds<'_> {
-    /// Releases the hold with this key; `false` if it has ended.
-    pub async fn release_own(&self, name: &Name, key: HoldKey) -> Result<bool, RedisError> {
-        match self.engine().release(name.clone(), None, Proof::Key(key)).await {
+    /// Releases the hold with this key, of all these names; `false` if it has ended.
+    pub async fn release_own(&self, names: &[Name], key: HoldKey) -> Result<bool, RedisError> {
+        let Some(name) = names.first() else { return Ok(false) };
+        let proof = if names.len() > 1 { Proof::OfNames { key, names: names.into() } } else { Proof::Key(key) };
+        match self.engine().release(name.clone(), None, proof).await {
             Ok(_) => Ok(true),
             Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => Ok(false),
             Err(fault) => Err(fault.into()),

@@ -1,6 +1,7 @@
 //! Commands about keys that exist: values, times to live, deletion, the fencing token.
 
 use super::client::{Client, Done};
+use super::deletion;
 use super::error::RedisError;
 use super::holds::Seen;
 use super::reply::Reply;
@@ -30,15 +31,15 @@ pub fn whole_ms(ms: u64) -> i64 {
 }
 
 pub async fn get(client: &Client, request: &Request<'_>) -> Result<Done, RedisError> {
-    Ok(value_of(seen(client, request.get(1)).await?).into())
+    Ok(value_of(seen(client, request.get(1)).await?.map(|seen| seen.value)).into())
 }
 
 pub async fn mget(client: &Client, request: &Request<'_>) -> Result<Done, RedisError> {
-    Ok(Reply::Array(seen_each(client, request).await?.into_iter().map(value_of).collect()).into())
+    Ok(Reply::Array(values(client, request).await?.into_iter().map(value_of).collect()).into())
 }
 
 pub async fn exists(client: &Client, request: &Request<'_>) -> Result<Done, RedisError> {
-    Ok(Reply::Integer(seen_each(client, request).await?.iter().flatten().count() as i64).into())
+    Ok(Reply::Integer(values(client, request).await?.iter().flatten().count() as i64).into())
 }
 
 pub async fn key_type(client: &Client, request: &Request<'_>) -> Result<Done, RedisError> {
@@ -69,28 +70,7 @@ pub async fn token(client: &Client, request: &Request<'_>) -> Result<Done, Redis
 pub async fn delete(client: &mut Client, command: &str, request: &Request<'_>) -> Result<Done, RedisError> {
     let holds = client.holds()?;
     let names: Vec<Name> = request.from(1).map(|key| holds.name_to_take(key)).collect::<Result<_, _>>()?;
-    let mut deleted = 0;
-    for name in &names {
-        deleted += i64::from(delete_one(client, command, name).await?);
-    }
-    Ok(Reply::Integer(deleted).into())
-}
-
-/// Whether there was something to delete.
-pub async fn delete_one(client: &Client, command: &str, name: &Name) -> Result<bool, RedisError> {
-    let holds = client.holds()?;
-    if let Some(key) = client.own.get(name)
-        && holds.release_own(name, *key).await?
-    {
-        return Ok(true);
-    }
-    match holds.seen(name).await? {
-        Some(seen) if !seen.holds.is_empty() => {
-            let hold = holds.forced(command, name, &seen)?;
-            holds.force_release(command, name, hold).await
-        }
-        _ => Ok(false),
-    }
+    Ok(Reply::Integer(deletion::delete(client, command, &names).await?).into())
 }
 
 /// Without the value, as `delete`.
@@ -118,14 +98,14 @@ async fn seen(client: &Client, key: &[u8]) -> Result<Option<Seen>, RedisError> {
     holds.seen(&holds.name_to_read(key)?).await
 }
 
-async fn seen_each(client: &Client, request: &Request<'_>) -> Result<Vec<Option<Seen>>, RedisError> {
+async fn values(client: &Client, request: &Request<'_>) -> Result<Vec<Option<Vec<u8>>>, RedisError> {
     let holds = client.holds()?;
     let names: Vec<Name> = request.from(1).map(|key| holds.name_to_read(key)).collect::<Result<_, _>>()?;
-    holds.seen_each(&names).await
+    holds.values(&names).await
 }
 
-fn value_of(seen: Option<Seen>) -> Reply {
-    seen.map_or(Reply::Nil, |seen| Reply::Bulk(seen.value.into()))
+fn value_of(value: Option<Vec<u8>>) -> Reply {
+    value.map_or(Reply::Nil, |value| Reply::Bulk(value.into()))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod client;
 mod commands;
 mod connection;
+mod deletion;
 mod dispatch;
 mod error;
 mod holds;

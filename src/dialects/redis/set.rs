@@ -1,9 +1,10 @@
 //! SET and SETNX: take the lock of this name, or change the hold of it.
 
 use super::client::{Client, Done};
+use super::deletion;
 use super::error::RedisError;
 use super::holds::Holds;
-use super::keys::{delete_one, lease_ms};
+use super::keys::lease_ms;
 use super::reply::Reply;
 use super::request::Request;
 use super::value::Value;
@@ -70,7 +71,7 @@ async fn take(client: &mut Client, request: &Request<'_>, lease_ms: Option<u64>)
 }
 
 fn taken(client: &mut Client, name: Name, granted: Granted) -> Done {
-    client.took(name, granted.key);
+    client.took(std::slice::from_ref(&name), granted.key);
     Done { delivery: Some(granted.delivery), ..Reply::OK.into() }
 }
 
@@ -99,7 +100,8 @@ async fn overwrite(client: &mut Client, request: &Request<'_>, options: Options)
     // A SET that cannot be carried out must not end the hold.
     holds.check_take(std::slice::from_ref(&name), &value, lease_ms)?;
     let is_held = seen.is_some_and(|seen| !seen.holds.is_empty());
-    let released = is_held && delete_one(client, "SET", &name).await?;
+    let released = is_held && deletion::delete(client, "SET", std::slice::from_ref(&name)).await? > 0;
+    let holds = client.holds()?;
     let granted = holds.take(std::slice::from_ref(&name), &value, lease_ms).await;
     let error = match granted {
         Ok(Some(granted)) => return Ok(taken(client, name, granted)),

@@ -133,16 +133,20 @@ async fn run(client: &mut Client, script: Script, request: &Request<'_>) -> Resu
         Shape::RemainingAll => remaining_all(&call).await?,
         Shape::TakeAll | Shape::Obtain(_) | Shape::ObtainIfAsked | Shape::ObtainByPart => {
             let (reply, granted) = obtain(&call, shape).await?;
-            let name = call.name().clone();
-            return Ok(granted_by_script(client, name, reply, granted));
+            let names = call.names;
+            return Ok(granted_by_script(client, &names, reply, granted));
         }
     };
+    let names = call.names;
+    if matches!(shape, Shape::Release(_) | Shape::ReleaseAll(_) | Shape::ReleaseEach) {
+        client.forget_ended(&names);
+    }
     Ok(reply.into())
 }
 
-fn granted_by_script(client: &mut Client, name: Name, reply: Reply, granted: Option<Granted>) -> Done {
+fn granted_by_script(client: &mut Client, names: &[Name], reply: Reply, granted: Option<Granted>) -> Done {
     let Some(granted) = granted else { return reply.into() };
-    client.took(name, granted.key);
+    client.took(names, granted.key);
     Done { delivery: Some(granted.delivery), ..reply.into() }
 }
 
