@@ -208,7 +208,10 @@ fn commands_and_connections_are_counted() {
         "{refused:?}"
     );
     assert!(third.is_closed());
-    drop((one, two));
+    let more = (0..40).map(|_| RedisClient::new(&server)).map(|mut refused| (refused.read().is_ok(), refused));
+    let more: Vec<_> = more.collect();
+    assert_eq!(Client::plain(&server).get("/livez").status, 200, "refused connections take no place of a probe");
+    drop((one, two, more));
     let metrics = || Client::plain(&server).get("/metrics").text();
     until("the connections to end", || !metrics().contains("connections-full") && metrics().contains("redis_commands"));
     let shown = metrics();

@@ -50,7 +50,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             let failure = address_limits::refuse(&self.link.address, pool, crate::base::clock::process_age());
             self.link.metrics().connections_refused.inc();
             self.answer(self.client.refuse_connection(failure));
-            return self.end().await;
+            // Without waiting for the client to close: the place that it has is one for probes.
+            return self.send().await;
         }
         loop {
             let is_last = self.drain.has_reached(DrainPhase::Closing);
