@@ -143,6 +143,20 @@ fn client_that_goes_on_sending_does_not_hold_up_the_end() {
 }
 
 #[test]
+fn connection_is_not_reset_by_what_is_sent_after_quit() {
+    let server = Spec::in_memory().redis().start();
+    let (mut client, mut other) = (RedisClient::new(&server), RedisClient::new(&server));
+    client.send(&[encoded(&[b"QUIT"]), PING.repeat(4000)].concat());
+    assert_eq!(client.read().expect("an answer"), Reply::Status("OK".to_owned()));
+    assert!(client.is_closed());
+    for _ in 0..10 {
+        assert_eq!(other.ask(&["PING"]), Reply::Status("PONG".to_owned()));
+    }
+    let reset = client.socket().take_error().expect("asked");
+    assert!(reset.is_none(), "what was not read yet could be lost: {reset:?}");
+}
+
+#[test]
 fn client_that_reads_nothing_is_not_served_and_ends() {
     let settings = "[server]\nidle_timeout = \"500ms\"\n";
     let server = Spec::in_memory().redis().configuration(settings).start();
