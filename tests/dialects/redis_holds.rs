@@ -1,7 +1,10 @@
 //! The Redis protocol: what a client may do to a hold without its value, and what a command that fails leaves behind.
 
+use crate::dialects::dialect_client::{DialectClient, Protocol};
+use crate::support::frames::peak_memory;
 use crate::support::redis::{RedisClient, Reply};
 use crate::support::spec::Spec;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 /// The digests of node-redlock's scripts.
@@ -88,4 +91,34 @@ fn hold_of_several_keys_ends_by_a_del_of_all_of_them_only() {
     assert_eq!(redis.ask(&take), Reply::Integer(3));
     assert_eq!(admin.ask(&["DEL", "a", "b", "c"]), Reply::Integer(3));
     assert_eq!(admin.ask(&["EXISTS", "a", "b", "c"]), Reply::Integer(0));
+}
+
+#[test]
+fn key_that_a_script_names_twice_counts_once() {
+    let server = Spec::in_memory().redis().start();
+    let mut redis = RedisClient::new(&server);
+    for key in ["a", "b"] {
+        assert_eq!(redis.ask(&["SET", key, "v", "NX"]), ok());
+    }
+    assert_eq!(redis.ask(&["EVALSHA", RELEASE_EACH, "4", "a", "a", "b", "a", "v"]), Reply::Integer(2));
+}
+
+#[test]
+fn keys_that_are_read_again_and_again_cost_no_memory() {
+    const READ_BYTES_MAX: u64 = 32 << 20;
+    let server = Spec::in_memory().redis().start();
+    let mut redis = RedisClient::new(&server);
+    let mut reader = DialectClient::new(Protocol::SessionsV1, &server).client;
+    for _ in 0..400 {
+        let taken = reader.post("/v1/lock", &json!({"name": "a", "mode": "shared"})).json();
+        assert_eq!(taken["locked"], true, "{taken}");
+    }
+    let keys = ["a"; 1023];
+    let before = peak_memory(&server);
+    let exist = redis.ask(&[&["EXISTS"][..], &keys].concat());
+    assert_eq!(exist, Reply::Integer(1023));
+    let values = redis.ask(&[&["MGET"][..], &keys].concat());
+    assert_eq!(values, Reply::Array(vec![Reply::Bulk("latchd:sessions-v1".to_owned()); 1023]));
+    let more = peak_memory(&server) - before;
+    assert!(more < READ_BYTES_MAX, "{more} bytes");
 }

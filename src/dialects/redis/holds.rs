@@ -8,7 +8,7 @@ use crate::domain::{Acquire, Caller, Dialect, HoldKey, Name, Proof, Refusal, Ter
 use crate::engine::{Engine, Fault, Granted};
 use crate::http::auth::{may_read, may_take};
 use crate::http::{AppState, administration};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The engine, as one caller uses it.
@@ -156,8 +156,12 @@ impl Holds<'_> {
         if let [name] = names {
             return Ok(i64::from(self.release(name, value).await? == Equality::Equal));
         }
+        self.release_parts(self.parts(names, value).await?).await
+    }
+
+    async fn release_parts(&self, parts: Vec<Part>) -> Result<i64, RedisError> {
         let mut released = 0;
-        for part in self.parts(names, value).await? {
+        for part in parts {
             match self.engine().release(part.name, None, part.proof).await {
                 Ok(_) => released += part.count,
                 // It has ended meanwhile.
@@ -186,23 +190,23 @@ impl Holds<'_> {
 
     /// Releases all of these keys if each has this value, and otherwise none.
     pub async fn release_all(&self, names: &[Name], value: &Value) -> Result<bool, RedisError> {
-        match self.all_parts(names, value).await? {
-            Some(_) => Ok(self.release_each(names, value).await? == names.len() as i64),
-            None => Ok(false),
-        }
+        let Some(parts) = self.all_parts(names, value).await? else { return Ok(false) };
+        let count: i64 = parts.iter().map(|part| part.count).sum();
+        Ok(self.release_parts(parts).await? == count)
     }
 
     async fn all_parts(&self, names: &[Name], value: &Value) -> Result<Option<Vec<Part>>, RedisError> {
         let parts = self.parts(names, value).await?;
         let count: i64 = parts.iter().map(|part| part.count).sum();
-        Ok((count == names.len() as i64).then_some(parts))
+        let different: BTreeSet<_> = names.iter().collect();
+        Ok((count == different.len() as i64).then_some(parts))
     }
 
-    /// The holds with this value on these names.
+    /// The holds with this value on these names, each name once.
     async fn parts(&self, names: &[Name], value: &Value) -> Result<Vec<Part>, RedisError> {
         self.barrier().await?;
         let mut found: BTreeMap<HoldKey, (bool, Vec<Name>)> = BTreeMap::new();
-        for name in names {
+        for name in names.iter().collect::<BTreeSet<_>>() {
             let lock = self.engine().local_lock(name);
             let hold = lock.and_then(|lock| lock.holds.into_iter().find(|hold| value.is_of(hold)));
             if let Some(hold) = hold {

@@ -115,6 +115,7 @@ pub struct Request<'a> {
     arguments: Vec<Range<usize>>,
 }
 
+#[expect(clippy::len_without_is_empty, reason = "a command always has a name")]
 impl<'a> Request<'a> {
     /// Reads the bytes that the scanner has found to be one command.
     pub fn read(bytes: &'a [u8]) -> Result<Request<'a>, Violation> {
@@ -131,10 +132,6 @@ impl<'a> Request<'a> {
     /// How many arguments there are, the name of the command included.
     pub fn len(&self) -> usize {
         self.arguments.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.arguments.is_empty()
     }
 
     /// An argument; nothing where there is none.

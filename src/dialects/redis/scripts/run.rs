@@ -106,70 +106,64 @@ fn call<'a>(client: &'a Client, script: Script, request: &'a Request<'_>) -> Res
     Ok(Call { holds, names, value, arguments })
 }
 
+/// What a script returns, and what it was granted.
+type Outcome = (Reply, Option<Granted>);
+
 async fn run(client: &mut Client, script: Script, request: &Request<'_>) -> Result<Done, RedisError> {
     let (shape, call) = (script.shape, call(client, script, request)?);
-    let value = &call.value;
-    let reply = match shape {
-        Shape::Release(cases) => cases.reply(call.holds.release(call.name(), value).await?)?,
-        Shape::Renew(unit, cases) => {
-            cases.reply(call.holds.renew(call.name(), value, call.lease_ms(2, unit)?).await?)?
-        }
-        Shape::Extend => extend(&call).await?,
-        Shape::Remaining(unit, cases) => match call.holds.seen_equal(call.name(), value).await? {
-            (Equality::Equal, remaining) => Reply::Integer(in_unit(remaining, unit)),
-            (other, _) => cases.reply(other)?,
-        },
-        Shape::ValueAndRemaining => value_and_remaining(&call).await?,
-        Shape::RenewAll(cases) => {
-            let lease_ms = call.lease_ms(2, Unit::Milliseconds)?;
-            let done = call.holds.renew_all(&call.names, value, lease_ms).await?;
-            cases.counted(done, call.names.len())?
-        }
-        Shape::ReleaseAll(cases) => {
-            let done = call.holds.release_all(&call.names, value).await?;
-            cases.counted(done, call.names.len())?
-        }
-        Shape::ReleaseEach => Reply::Integer(call.holds.release_each(&call.names, value).await?),
-        Shape::RemainingAll => remaining_all(&call).await?,
-        Shape::TakeAll | Shape::Obtain(_) | Shape::ObtainIfAsked | Shape::ObtainByPart => {
-            let (reply, granted) = obtain(&call, shape).await?;
-            let names = call.names;
-            return Ok(granted_by_script(client, &names, reply, granted));
-        }
-    };
+    let (reply, granted) = outcome(&call, shape).await?;
     let names = call.names;
     if matches!(shape, Shape::Release(_) | Shape::ReleaseAll(_) | Shape::ReleaseEach) {
         client.forget_ended(&names);
     }
-    Ok(reply.into())
+    let Some(granted) = granted else { return Ok(reply.into()) };
+    client.took(&names, granted.key);
+    Ok(Done { delivery: Some(granted.delivery), ..reply.into() })
 }
 
-fn granted_by_script(client: &mut Client, names: &[Name], reply: Reply, granted: Option<Granted>) -> Done {
-    let Some(granted) = granted else { return reply.into() };
-    client.took(names, granted.key);
-    Done { delivery: Some(granted.delivery), ..reply.into() }
-}
-
-/// Takes the keys; before that, a script that may refresh its own hold tries to.
-async fn obtain(call: &Call<'_>, shape: Shape) -> Result<(Reply, Option<Granted>), RedisError> {
-    let (lease_number, cases) = match shape {
-        Shape::Obtain(cases) => (2, cases),
-        Shape::ObtainByPart => (3, Cases::OK),
-        Shape::ObtainIfAsked => (2, Cases::OK),
-        _ => (2, Cases::new(Returns::Number(call.names.len() as i64), Returns::Number(0), Returns::Number(0))),
+async fn outcome(call: &Call<'_>, shape: Shape) -> Result<Outcome, RedisError> {
+    let (holds, names, value) = (&call.holds, &call.names, &call.value);
+    let reply = match shape {
+        Shape::TakeAll => {
+            let cases = Cases::new(Returns::Number(names.len() as i64), Returns::Number(0), Returns::Number(0));
+            return take(call, call.lease_ms(2, Unit::Milliseconds)?, cases).await;
+        }
+        Shape::Obtain(cases) => return renew_or_take(call, 2, cases, true).await,
+        Shape::ObtainIfAsked => return renew_or_take(call, 2, Cases::OK, call.argument(3)? == b"yes").await,
+        Shape::ObtainByPart => return renew_or_take(call, 3, Cases::OK, true).await,
+        Shape::Release(cases) => cases.reply(holds.release(call.name(), value).await?)?,
+        Shape::Renew(unit, cases) => cases.reply(holds.renew(call.name(), value, call.lease_ms(2, unit)?).await?)?,
+        Shape::Extend => extend(call).await?,
+        Shape::Remaining(unit, cases) => match holds.seen_equal(call.name(), value).await? {
+            (Equality::Equal, remaining) => Reply::Integer(in_unit(remaining, unit)),
+            (other, _) => cases.reply(other)?,
+        },
+        Shape::ValueAndRemaining => value_and_remaining(call).await?,
+        Shape::RenewAll(cases) => {
+            let lease_ms = call.lease_ms(2, Unit::Milliseconds)?;
+            cases.counted(holds.renew_all(names, value, lease_ms).await?, names.len())?
+        }
+        Shape::ReleaseAll(cases) => cases.counted(holds.release_all(names, value).await?, names.len())?,
+        Shape::ReleaseEach => Reply::Integer(holds.release_each(names, value).await?),
+        Shape::RemainingAll => remaining_all(call).await?,
     };
-    let lease_ms = call.lease_ms(lease_number, Unit::Milliseconds)?;
-    let refreshes = shape != Shape::TakeAll;
-    if refreshes && call.holds.renew_all(&call.names, &call.value, lease_ms).await? {
-        return Ok((cases.reply(Equality::Equal)?, None));
-    }
-    if shape == Shape::ObtainIfAsked && call.argument(3)? != b"yes" {
-        return Ok((Reply::Nil, None));
-    }
+    Ok((reply, None))
+}
+
+async fn take(call: &Call<'_>, lease_ms: u64, cases: Cases) -> Result<Outcome, RedisError> {
     match call.holds.take(&call.names, &call.value, lease_ms).await? {
         Some(granted) => Ok((cases.reply(Equality::Equal)?, Some(granted))),
         None => Ok((cases.reply(Equality::Different)?, None)),
     }
+}
+
+/// The time to live is the argument of this number. If the keys are not its own, the script takes them if `takes` says so.
+async fn renew_or_take(call: &Call<'_>, lease_number: usize, cases: Cases, takes: bool) -> Result<Outcome, RedisError> {
+    let lease_ms = call.lease_ms(lease_number, Unit::Milliseconds)?;
+    if call.holds.renew_all(&call.names, &call.value, lease_ms).await? {
+        return Ok((cases.reply(Equality::Equal)?, None));
+    }
+    if takes { take(call, lease_ms, cases).await } else { Ok((Reply::Nil, None)) }
 }
 
 /// redis-py's `Lock.extend`.
