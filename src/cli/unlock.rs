@@ -38,7 +38,8 @@ Whoever held the lock is not asked and may not notice: only a resource that comp
 on. A lock with several holds needs --key, for the one to end, or --all. A hold of several locks ends in all of them.
 
 With --output json: {\"name\", \"released\": [{\"fencing_token\", \"waiter_granted\"}]}, one for each hold that was ended;
-both are null for a hold that was released by its key. \"name\" is the first that was given.
+both are null for a hold that was released by its key. \"name\" is the first that was given; a hold of several locks that
+was ended by force has its \"names\", too.
 
 Examples:
   latchd unlock nightly --key 6f0c2b1e-8a54-4f0e-9d53-0b1b9f3c2a10
@@ -58,6 +59,9 @@ struct Answer {
 struct Ended {
     fencing_token: Option<u64>,
     waiter_granted: Option<bool>,
+    /// Those of a hold of several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    names: Vec<String>,
 }
 
 impl Unlock {
@@ -95,8 +99,9 @@ impl Unlock {
         let mut released = Vec::new();
         for key in keys {
             match client.force_release(self.name(), &key, reason).await {
-                Ok(ForcedRelease { fencing_token, waiter_granted, .. }) => {
-                    released.push(Ended { fencing_token: Some(fencing_token), waiter_granted: Some(waiter_granted) })
+                Ok(ForcedRelease { fencing_token, waiter_granted, names, .. }) => {
+                    let (fencing_token, waiter_granted) = (Some(fencing_token), Some(waiter_granted));
+                    released.push(Ended { fencing_token, waiter_granted, names });
                 }
                 // It ended by itself meanwhile.
                 Err(error) if self.all && error.is_no_such_hold() => {}
@@ -137,7 +142,7 @@ async fn release(client: &Client, names: &[String], key: &str) -> Result<Vec<End
     // A failure is harmless: the session holds nothing and expires.
     let _ = client.close_session().await;
     match unlocked.map_err(explain)?.error {
-        None => Ok(vec![Ended { fencing_token: None, waiter_granted: None }]),
+        None => Ok(vec![Ended { fencing_token: None, waiter_granted: None, names: Vec::new() }]),
         Some(error) => {
             let (name, why) = (printable(&names.join(", ")), printable(&error.message));
             Err(format!("{name:?} was not unlocked: {why}; it may have been released or have expired").into())
@@ -159,7 +164,10 @@ fn sentences(answer: &Answer) -> String {
     let sentence = |ended: &Ended| {
         let token = ended.fencing_token.map(|token| format!(" (fencing token {token})")).unwrap_or_default();
         let next = if ended.waiter_granted == Some(true) { "; the next waiter holds it now" } else { "" };
-        format!("{name} is released{token}{next}\n")
+        match &*ended.names {
+            [] => format!("{name} is released{token}{next}\n"),
+            names => format!("{} are released together{token}{next}\n", printable(&names.join(", "))),
+        }
     };
     match answer.released.as_slice() {
         [] => format!("{name} was released meanwhile\n"),

@@ -120,6 +120,9 @@ pub struct ForcedRelease {
     pub fencing_token: u64,
     /// Whether a waiter holds the lock now.
     pub waiter_granted: bool,
+    /// All names of a hold of several, which has ended under each of them.
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -80,6 +80,16 @@ fn key_of_several_locks_unlocks_all_of_them() {
 }
 
 #[test]
+fn forced_release_of_one_name_tells_all_that_have_ended() {
+    let server = Spec::in_memory().start();
+    let script = format!("{LATCHD} unlock a --force --reason test && {LATCHD} lock b --wait 0s -- echo free");
+    let ended = run(locked(&server, &["b", "a"], &script));
+    let (released, rest) = ended.stdout.split_once('\n').expect("two lines");
+    assert!(released.starts_with("b, a are released together (fencing token "), "{released}");
+    assert_eq!(rest, "free\n", "{}", ended.stderr);
+}
+
+#[test]
 fn weight_takes_that_many_places() {
     let server = Spec::in_memory().start();
     let sized = |weight| ["memory", "--size", "4", "--weight", weight];
