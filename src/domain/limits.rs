@@ -26,8 +26,7 @@ pub enum Feature {
     Modes = 7,
     /// Holds are taken through the dialects of Terraform and Redis, whose bytes older releases cannot read.
     MoreDialects = 8,
-    /// Delayed locks and marks count for their callers; a shared lock has a largest number of holders, a counted one a
-    /// smallest size.
+    /// Delayed locks and marks count for their callers; a counted lock has a smallest size.
     ModeBounds = 9,
 }
 

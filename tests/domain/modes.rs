@@ -1,8 +1,8 @@
 //! Modes: shared holds beside each other, exclusive ones alone, counted ones by their weights.
 
-use super::kit::{Asking, Bench, RUN, acquire, ask, cancel, limits, release, start};
-use super::kit_modes::{LONG_MS, grants, wait};
-use latchd::domain::{Acquire, Dialect, LeaderStart, Limits, Outcome, Proof, Refusal, SHARED};
+use super::kit::{Asking, Bench, acquire, ask, cancel, release};
+use super::kit_modes::{grants, wait};
+use latchd::domain::{Acquire, Dialect, Outcome, Proof, Refusal, SHARED};
 
 const RELEASED: fn(bool) -> Outcome = |waiter_granted| Outcome::Released { waiter_granted, names: Vec::new() };
 
@@ -243,17 +243,4 @@ fn requests_of_one_entry_see_each_other() {
             Outcome::Refused(Refusal::Held(_))
         ]
     ));
-}
-
-#[test]
-fn readers_beyond_the_largest_size_wait_for_another_to_leave() {
-    let mut bench = Bench::with_limits(|limits| limits.size_max = 2);
-    bench.acquired(ask("a", 1).shared());
-    bench.acquired(ask("a", 2).shared());
-    assert!(matches!(bench.refused(ask("a", 3).shared()), Refusal::Held(_)));
-    bench.queued(ask("a", 3).shared().lease_ms(LONG_MS).wait_ms(LONG_MS));
-    bench.outcome(release("a", 1));
-    assert!(bench.is_held_by("a", &[2, 3]));
-    let mut older = Bench::started(LeaderStart { level: 8, limits: Limits { size_max: 1, ..limits() }, ..start(RUN) });
-    (1..=3).for_each(|key| _ = older.acquired(ask("a", key).shared()));
 }

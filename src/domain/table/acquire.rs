@@ -58,7 +58,7 @@ impl Table {
             self.check_size(lock, name, size, acquire.remembers_size)?;
             let overtakes = size == SHARED && planted!("reader-overtakes-writer");
             let is_next = |lock: &Lock| lock.queue().lets_pass(acquire.priority) || overtakes;
-            let free = |lock: &Lock| self.has_room(lock, size, weight) && is_next(lock);
+            let free = |lock: &Lock| lock.has_room(size, weight) && is_next(lock);
             in_the_way = in_the_way.or(lock.filter(|lock| !free(lock)));
         }
         let free = in_the_way.is_none();
@@ -68,12 +68,6 @@ impl Table {
         self.check_counts(acquire, free)?;
         self.check_usage(acquire.caller, acquire.usage(free))?;
         Ok(free)
-    }
-
-    /// Whether another hold fits. Each use of a lock looks through its holds, so also a shared one has a bound.
-    pub(super) fn has_room(&self, lock: &Lock, size: u32, weight: u32) -> bool {
-        let is_full = || lock.holds().len() as u64 >= self.header.limits.size_max && self.supports(Feature::ModeBounds);
-        lock.has_room(size, weight) && !(size == SHARED && is_full())
     }
 
     /// LDLM's clients get an error when they disagree about the size, also about that of an idle lock.

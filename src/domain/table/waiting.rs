@@ -168,12 +168,11 @@ impl Table {
             return lock.may_upgrade(token);
         }
         if waiter.names().is_empty() || planted!("set-granted-in-parts") {
-            return self.has_room(lock, waiter.size, waiter.weight());
+            return lock.has_room(waiter.size, waiter.weight());
         }
         waiter.places(name).all(|(name, size)| {
             self.locks.get(name).is_some_and(|lock| {
-                self.has_room(lock, size, waiter.weight())
-                    && lock.queue().first().is_some_and(|(first, _)| first == place)
+                lock.has_room(size, waiter.weight()) && lock.queue().first().is_some_and(|(first, _)| first == place)
             })
         })
     }

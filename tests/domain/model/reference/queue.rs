@@ -86,9 +86,6 @@ impl Reference {
             return false;
         }
         let held: Vec<u32> = self.holds_of(name).map(|hold| hold.claim.weight).collect();
-        if size == SHARED && self.has_bounds() && held.len() as u64 >= self.limits.size_max {
-            return false;
-        }
         held.is_empty() || self.modes_agree(name, size, held.into_iter().chain([weight]).map(u64::from).sum())
     }
 
