@@ -13,6 +13,8 @@ import type { Headers } from "./wire.js";
 const ANSWER_BYTES_MAX = 8 * 1024 * 1024;
 /** The longest that a connection may take to be there. */
 const CONNECT_MS = 5000;
+/** A shorter time tells nothing about whether the other end is there. */
+const CONNECT_MS_MIN = 1000;
 /** How long after a cancel an answer that was under way is still read. */
 const LATE_MS = 1000;
 /** How many idle connections are kept; more are closed after their answers. */
@@ -139,8 +141,11 @@ class Exchange {
   #limitConnecting(socket: Socket): void {
     if (this.#limit.isBackground) socket.unref();
     if (!socket.connecting) return;
+    const limitMs = Math.min(CONNECT_MS, Math.max(this.#limit.ms / 3, CONNECT_MS_MIN));
+    // Then the whole exchange ends in time.
+    if (limitMs >= this.#limit.ms) return;
     const late = () => this.#fail(new Failed(new Error("it cannot be connected to in time")));
-    const timer = this.#after(Math.min(CONNECT_MS, this.#limit.ms / 3), late);
+    const timer = this.#after(limitMs, late);
     socket.once(socket instanceof TLSSocket ? "secureConnect" : "connect", () => clearTimeout(timer));
   }
 
