@@ -121,7 +121,7 @@ impl Limits {
     }
 
     pub(super) fn have_modes(&self) -> bool {
-        *self != self.without_modes()
+        self.values()[Limits::COUNT_BEFORE_MODES..].iter().any(|limit| *limit != 0)
     }
 
     pub fn check_size(&self, size: u32) -> Result<(), Refusal> {

@@ -69,11 +69,17 @@ fn disk_reserve_grows_with_table_and_releases_pass() {
     let table = 250.0 * 32.0 * 250.0;
     let reserve = caller.metric("latchd_disk_reserve_bytes");
     assert!(reserve >= table * 1.2, "{reserve} for a table of {table} bytes");
+    let token = json_of(&caller.0.get("/v1/locks/lock-0"))["holders"][0]["fencing_token"].clone();
+    let fence = |caller: &mut Caller, resource: &str| {
+        caller.0.post("/v1/fence", &json!({"resource": resource, "token": token})).status
+    };
+    assert_eq!(fence(&mut caller, "known"), 200);
     disk.fill_but((table * 1.1) as u64);
     until("the disk is known to be nearly full", || caller.metric("latchd_disk_nearly_full") == 1.0);
     let refused = caller.ask("one-more", &json!({}));
     let told = refused.text();
     assert!(refused.status == 503 && told.contains("storage.min_free_bytes"), "{} {told}", refused.status);
+    assert_eq!((fence(&mut caller, "known"), fence(&mut caller, "new")), (200, 503));
     assert_eq!(caller.renew("lock-0", &keys[0]).status, 200);
     assert_eq!(json_of(&caller.give_back("lock-1", &keys[1]))["unlocked"], true);
     disk.empty();

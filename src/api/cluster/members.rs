@@ -79,9 +79,9 @@ pub async fn add_member(State(app): State<AppState>, request: Request) -> Answer
     let node = node(Some(asked.node))?;
     let address = asked.address;
     check_address(&address).map_err(|error| Failure::of(error.into()))?;
-    let (engine, by) = (Arc::clone(&app), actor.name.clone());
+    let (state, by) = (Arc::clone(&app), actor.name.clone());
     change(&app, async move {
-        engine.engine.add_member(node, address.clone()).await?;
+        state.engine.add_member(node, address.clone()).await?;
         tracing::warn!(actor = &*by, node, ?address, "{by} added node {node} at {address:?} to the cluster");
         Ok(())
     })
@@ -100,9 +100,9 @@ pub async fn add_member(State(app): State<AppState>, request: Request) -> Answer
 pub async fn promote_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Answer {
     let actor = operator(&app, &head, RIGHT).await?;
     let node = node(capture(&captured, "node")?.parse().ok())?;
-    let (engine, by) = (Arc::clone(&app), actor.name.clone());
+    let (state, by) = (Arc::clone(&app), actor.name.clone());
     change(&app, async move {
-        engine.engine.promote_member(node).await?;
+        state.engine.promote_member(node).await?;
         tracing::warn!(actor = &*by, node, "{by} gave node {node} a vote");
         Ok(())
     })
@@ -122,9 +122,9 @@ pub async fn promote_member(State(app): State<AppState>, captured: Captured, hea
 pub async fn remove_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Answer {
     let actor = operator(&app, &head, RIGHT).await?;
     let node = node(capture(&captured, "node")?.parse().ok())?;
-    let (engine, by) = (Arc::clone(&app), actor.name.clone());
+    let (state, by) = (Arc::clone(&app), actor.name.clone());
     change(&app, async move {
-        engine.engine.remove_member(node).await?;
+        state.engine.remove_member(node).await?;
         tracing::warn!(actor = &*by, node, "{by} removed node {node} from the cluster");
         Ok(())
     })

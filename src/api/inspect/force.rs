@@ -44,9 +44,10 @@ const _: () = assert!(REASON_BYTES_MAX == 256, "the limit in the document");
 /// End another client's hold
 ///
 /// Needs the admin role. The reason is required, in the query or in the body, and is written to the log with the caller's
-/// name, the lock and the fencing token. A hold of several names ends under all of them, and needs the right to each. The next waiter gets the lock at once, with a higher token; the old holder
-/// learns of it at its next request. Clients and proxies change some names on the way: they take `.` and `..` for steps in a path, and
-/// may decode `%2F`. `DELETE /v1/holds?name=&key=` does the same for any name.
+/// name, the lock and the fencing token. A hold of several names ends under all of them, and needs the right to each. The
+/// next waiter gets the lock at once, with a higher token; the old holder learns of it at its next request. Clients and
+/// proxies change some names on the way: they take `.` and `..` for steps in a path, and may decode `%2F`.
+/// `DELETE /v1/holds?name=&key=` does the same for any name.
 #[utoipa::path(
     delete,
     path = "/v1/locks/{name}/holds/{key}",
@@ -67,8 +68,8 @@ pub async fn force_release(State(app): State<AppState>, captured: Captured, requ
 /// End another client's hold, of a lock with any name
 ///
 /// Needs the admin role. The reason is required, in the query or in the body, and is written to the log with the caller's
-/// name, the lock and the fencing token. A hold of several names ends under all of them, and needs the right to each. The next waiter gets the lock at once, with a higher token; the old holder
-/// learns of it at its next request.
+/// name, the lock and the fencing token. A hold of several names ends under all of them, and needs the right to each. The
+/// next waiter gets the lock at once, with a higher token; the old holder learns of it at its next request.
 #[utoipa::path(
     delete,
     path = "/v1/holds",

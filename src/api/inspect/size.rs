@@ -81,9 +81,9 @@ async fn change(app: &AppState, name: Result<Name, Failure>, request: Request) -
         return Err(Failure::forbidden("change the size of", Some(&name)).into());
     }
     let size = asked_size(app, &app.body(&head, body).await?)?;
-    let (engine, actor, lock) = (Arc::clone(app), actor.name.clone(), name.clone());
+    let (state, actor, lock) = (Arc::clone(app), actor.name.clone(), name.clone());
     let resized = administration::carry_out(async move {
-        let size = engine.engine.resize(lock.clone(), size).await?;
+        let size = state.engine.resize(lock.clone(), size).await?;
         let (actor, lock) = (&*actor, &*lock);
         tracing::warn!(actor, ?lock, size, "{actor} changed the size of {lock:?} to {size}");
         Ok(size)

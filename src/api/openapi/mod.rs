@@ -20,9 +20,9 @@ use utoipa::openapi::{
 };
 
 const ABOUT: &str = "A lock service: sessions, leases, fencing tokens and fair queues. One lock table stands behind \
-    ten wire dialects, five of them over HTTP, so a lock that was taken through one of them is held for all. Durations are in seconds and \
-    may have fractions. An endpoint that is latchd's own answers errors as RFC 9457 problem documents; an endpoint \
-    that speaks the dialect of an older lock server keeps that server's shapes.";
+    ten wire dialects, five of them over HTTP, so a lock that was taken through one of them is held for all. Durations \
+    are in seconds and may have fractions. An endpoint that is latchd's own answers errors as RFC 9457 problem documents; \
+    an endpoint that speaks the dialect of an older lock server keeps that server's shapes.";
 
 /// The forms in which a request may carry a credential.
 const CREDENTIALS: [&str; 3] = ["basic", "bearer", "apiKey"];

@@ -19,6 +19,10 @@ impl Table {
         Ok(Outcome::MarkRaised { mark: token })
     }
 
+    pub fn has_mark(&self, resource: &Name) -> bool {
+        self.marks.get(resource).is_some()
+    }
+
     pub(super) fn check_mark(
         &self,
         resource: &Name,

@@ -32,7 +32,7 @@ impl Table {
         }
         let is_retry = command.idempotency_key().is_some_and(|key| self.idempotency_keys.get(key.id).is_some());
         let may_reenter = matches!(command, Command::Acquire(acquire) if acquire.reentrant);
-        let is_marked = matches!(command, Command::RaiseMark { resource, .. } if self.marks.get(resource).is_some());
+        let is_marked = matches!(command, Command::RaiseMark { resource, .. } if self.has_mark(resource));
         if is_retry || may_reenter || is_marked { Ok(()) } else { Err(Refusal::TableFull { limit }) }
     }
 

@@ -14,8 +14,12 @@ impl Submitter {
 
     /// Raises the high-water mark of a resource; the mark as it is then.
     pub async fn raise_mark(&self, resource: Name, token: Token, caller: Caller) -> Result<Token, Fault> {
+        let is_new = !self.host.table().has_mark(&resource);
         let command = Command::RaiseMark { resource, token, caller };
-        self.check_capacity(&command)?;
+        // A holder goes on writing where nothing new is taken in.
+        if is_new {
+            self.check_capacity(&command)?;
+        }
         match self.run(command).await? {
             Outcome::MarkRaised { mark } => Ok(mark),
             other => Err(unexpected(other)),
