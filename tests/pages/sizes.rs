@@ -53,6 +53,8 @@ fn size_that_cannot_be_is_refused() {
     }
     let refused = problem(&resize(&mut client, "/v1/size?name=ci/pool", &json!(0)), 400, "invalid-field");
     assert_eq!(refused["config_key"], "locks.size_max");
+    let refused = problem(&resize(&mut client, "/v1/size?name=ci/pool", &json!(1)), 400, "invalid-field");
+    assert_eq!(refused["detail"], "size must be a whole number from 2 to 10000 (locks.size_max)");
     problem(&resize(&mut client, "/v1/size?name=exclusive", &json!(2)), 409, "not-counted");
     problem(&resize(&mut client, "/v1/size?name=unknown", &json!(2)), 404, "no-such-lock");
     assert_eq!(problem(&resize(&mut client, "/v1/size", &json!(2)), 400, "invalid-field")["field"], "name");

@@ -15,8 +15,8 @@ use utoipa::ToSchema;
 
 #[derive(ToSchema)]
 pub struct ResizeRequest {
-    /// How many may hold the lock at once from now on, up to `locks.size_max`.
-    #[schema(minimum = 1, example = 4)]
+    /// How many may hold the lock at once from now on, up to `locks.size_max`. At least 2: with 1 it would be exclusive.
+    #[schema(minimum = 2, example = 4)]
     #[expect(dead_code, reason = "describes the field that `asked_size` reads")]
     size: u32,
 }
@@ -97,9 +97,9 @@ fn asked_size(app: &App, body: &[u8]) -> Result<u32, Failure> {
     let [size] = parse(body, &FIELDS, Trailing::Refused, app.settings.unknown_fields)?;
     let limit = app.engine.limits().size_max;
     let refused = || {
-        let detail = format!("size must be a whole number from 1 to {limit}");
+        let detail = format!("size must be a whole number from 2 to {limit}");
         Failure::field("size", detail).with_limit(limit).set_by(Field::Size.config_key())
     };
     let number = size.number("size")?.filter(|number| number.fract() == 0.0).ok_or_else(refused)?;
-    if (1.0..=limit as f64).contains(&number) { Ok(number as u32) } else { Err(refused()) }
+    if (2.0..=limit as f64).contains(&number) { Ok(number as u32) } else { Err(refused()) }
 }
