@@ -15,6 +15,7 @@ mod members;
 mod output;
 mod output_queue;
 mod serve;
+mod top;
 mod unlock;
 mod watch;
 
@@ -50,6 +51,8 @@ enum Command {
     Sessions(listings::Sessions),
     /// Releases a hold by its key, or ends one of another client
     Unlock(unlock::Unlock),
+    /// Shows which locks are waited for, and for how long
+    Top(top::Top),
     /// Shows what happens to locks, as it happens
     Watch(watch::Watch),
     /// Shows and changes the members of a cluster
@@ -98,6 +101,7 @@ impl Command {
             Command::Locks(locks) => locks.run(),
             Command::Sessions(sessions) => sessions.run(),
             Command::Unlock(unlock) => unlock.run(),
+            Command::Top(top) => top.run(),
             Command::Watch(watch) => watch.run(),
             Command::Members(members) => members.run(),
             Command::Backup(backup) => backup.run(),

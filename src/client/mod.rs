@@ -9,6 +9,7 @@ mod admin;
 mod builder;
 mod call;
 pub mod clock;
+mod contention;
 mod core;
 mod election;
 mod error;
@@ -27,6 +28,7 @@ pub use admin::{
 };
 pub use builder::ClientBuilder;
 pub use call::NO_TIMEOUT;
+pub use contention::{ContendedLock, Contention, ContentionQuery};
 pub use core::{Client, Notice};
 pub use election::Leader;
 pub use error::ClientError;

@@ -1,12 +1,13 @@
 //! `[log]`: what is logged, how, and where to.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::env;
 use super::inputs::Inputs;
-use crate::base::config_value::LogFormat;
+use crate::base::config_value::{LogFormat, duration};
 
 const FORMAT: &str = "log.format";
 
@@ -17,6 +18,11 @@ pub struct LogConfig {
     pub level: LogLevel,
     pub format: LogFormat,
     file: PathBuf,
+    /// From when on a wait or a hold is logged as slow; zero for never.
+    #[serde(deserialize_with = "duration")]
+    pub slow_wait: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub slow_hold: Duration,
 }
 
 impl LogConfig {
@@ -28,7 +34,8 @@ impl LogConfig {
         let set = || inputs.env.iter().find(|(name, _)| *name == variable).map(|(_, value)| value.clone());
         let is_json = flag.or_else(set).or_else(|| format_of_file(inputs)).is_some_and(|format| format == "json");
         let format = if is_json { LogFormat::Json } else { LogFormat::Text };
-        Self { level: LogLevel::Error, format, file: PathBuf::new() }
+        let never = Duration::ZERO;
+        Self { level: LogLevel::Error, format, file: PathBuf::new(), slow_wait: never, slow_hold: never }
     }
 
     /// The file that log lines go to; `None` for stderr.

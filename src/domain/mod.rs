@@ -43,7 +43,7 @@ pub use ids::{
 pub use limits::{FEATURE_LEVEL, Feature, Limits};
 pub use metadata::Metadata;
 pub use nodes::NodeRecord;
-pub use outcome::{Applied, EndReason, Event, Grant, Outcome, StaleEpoch, WaitEnd};
+pub use outcome::{Applied, EndReason, Event, Grant, Outcome, StaleEpoch, WaitEnd, WaitNote, WaitStep};
 pub use refusal::{Blocked, Field, HeldBy, Party, Pool, Refusal, ShareOf};
 pub use snapshot::{FrozenTable, SnapshotError};
 pub use table::{LeaderView, Table};

@@ -1,6 +1,6 @@
 //! What apply returns: an outcome for each command, and events for everything else that happened.
 
-use super::ids::{CommandId, Dialect, HoldKey, Name, SessionId, Token};
+use super::ids::{Caller, CommandId, Dialect, HoldKey, Name, SessionId, Token};
 use super::refusal::Refusal;
 use super::time::Timestamp;
 use arcstr::ArcStr;
@@ -11,6 +11,26 @@ pub struct Applied {
     /// One per command, in the entry's order.
     pub outcomes: Vec<(CommandId, Outcome)>,
     pub events: Vec<Event>,
+    /// Waits that began or ended, for statistics.
+    pub waits: Vec<WaitNote>,
+}
+
+/// A wait in the queue of one lock has begun, or is over. It is no event: readers of events get no id for it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct WaitNote {
+    pub name: Name,
+    pub since: Timestamp,
+    pub session: Option<SessionId>,
+    pub dialect: Dialect,
+    pub caller: Caller,
+    pub step: WaitStep,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WaitStep {
+    Begun,
+    Granted(Token),
+    Ended(WaitEnd),
 }
 
 /// An entry of another leadership: nothing of it was applied.
@@ -155,4 +175,18 @@ pub enum EndReason {
     Cancelled,
     /// Another session has it now, under another key.
     Transferred,
+}
+
+impl EndReason {
+    /// In log lines.
+    pub fn phrase(self) -> &'static str {
+        match self {
+            EndReason::Released => "released",
+            EndReason::Expired => "its lease is over",
+            EndReason::Forced => "ended by an operator",
+            EndReason::SessionEnded => "its session has ended",
+            EndReason::Cancelled => "its answer could not be delivered",
+            EndReason::Transferred => "another session has it now",
+        }
+    }
 }

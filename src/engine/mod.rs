@@ -12,6 +12,7 @@ mod backup;
 mod cluster_clock;
 pub mod cluster_options;
 mod command_queue;
+mod contention;
 mod digests;
 mod disk_space;
 mod error;
@@ -33,6 +34,7 @@ mod test_node;
 
 pub use backup::{Backup, BackupCounts, BackupError, RestoreOptions, backup_reader, backup_writer, check, restore};
 pub use cluster_options::ClusterOptions;
+pub use contention::{Contention, ContentionOrder, ContentionRow, Counts, SlowTimes, WINDOW};
 pub use error::{EngineError, Fault};
 pub use facade::Engine;
 pub use members::{ClusterView, MemberRole, MemberView, check_address};

@@ -14,7 +14,7 @@ use super::{compose, router, system_limits, tls};
 use crate::base::{Drain, DrainPhase, clock};
 use crate::config::Config;
 use crate::dialects::redis;
-use crate::engine::Engine;
+use crate::engine::{Engine, SlowTimes};
 use crate::http::{App, Catalog};
 
 use crate::telemetry::{Metrics, logs};
@@ -38,6 +38,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     tls::key_files::warn(&config);
     let probing = ProbeListener::open(&config)?;
     let engine = Engine::start(compose::engine_options(&config, drain.clone())).await?;
+    engine.log_slow_locks(SlowTimes { wait: config.log.slow_wait, hold: config.log.slow_hold });
     let declarations = router::declarations();
     let app = App::new(engine.clone(), access, Catalog::of(&declarations), &config);
     let redis = redis::Shared::new(&app, &config);

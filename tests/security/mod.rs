@@ -10,6 +10,6 @@ mod passwords;
 mod pools;
 mod proxies;
 mod public_streams;
-mod rights;
+pub mod rights;
 mod sessions;
 mod verbs;

@@ -1,5 +1,6 @@
 //! Reading and repairing: who holds what, which sessions there are, the forced release of a hold, and another size.
 
+mod contention;
 mod force;
 mod list;
 mod listing_json;
@@ -41,6 +42,7 @@ fn routes() -> Routes<Events> {
         .described::<size::__path_resize>(put(size::resize))
         .described::<size::__path_resize_by_name>(put(size::resize_by_name))
         .described::<list::__path_list_sessions>(compressed(get(list::list_sessions)))
+        .described::<contention::__path_show_contention>(get(contention::show_contention))
         .uncounted(events::PATH, get(events::read_events))
         .also::<events::__path_read_events>()
 }

@@ -114,9 +114,12 @@ enum ConsistencyName {
 
 /// `limit`: how many entries a page has.
 pub fn limit(query: Query<'_>) -> Result<usize, Failure> {
-    let Some(text) = query.text("limit")? else {
-        return Ok(LIMIT_DEFAULT);
-    };
+    page_of(query, LIMIT_DEFAULT)
+}
+
+/// The same with another default.
+pub fn page_of(query: Query<'_>, default: usize) -> Result<usize, Failure> {
+    let Some(text) = query.text("limit")? else { return Ok(default) };
     let number = text.parse::<usize>().ok().filter(|number| (1..=LIMIT_MAX).contains(number));
     number.ok_or_else(|| {
         let detail = format!("limit must be a whole number from 1 to {LIMIT_MAX}");

@@ -34,7 +34,7 @@ impl Table {
             true => Ok(self.take(effects, id, acquire)),
             false => {
                 self.check_deadlock(effects, &acquire, self.next_place(acquire.priority))?;
-                self.wait(id, &acquire)
+                self.wait(effects, id, &acquire)
             }
         }
     }

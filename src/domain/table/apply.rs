@@ -27,7 +27,7 @@ impl Table {
 
     /// Applies the log entry at this index.
     pub fn apply_at(&mut self, index: u64, entry: Entry) -> Result<Applied, StaleEpoch> {
-        let mut effects = Effects { events: Vec::new(), budget: EXPIRIES_PER_ENTRY };
+        let mut effects = Effects { events: Vec::new(), waits: Vec::new(), budget: EXPIRIES_PER_ENTRY };
         let outcomes = match entry.body {
             Body::LeaderStart(start) => {
                 self.header.now = self.header.now.max(entry.at);
@@ -49,7 +49,7 @@ impl Table {
                 outcomes
             }
         };
-        Ok(Applied { outcomes, events: effects.events })
+        Ok(Applied { outcomes, events: effects.events, waits: effects.waits })
     }
 
     fn start_leadership(&mut self, effects: &mut Effects, index: u64, start: LeaderStart) {

@@ -7,7 +7,7 @@ use crate::domain::idempotency::IdempotencyResult;
 use crate::domain::ids::{CommandId, HoldKey, Name, Token};
 use crate::domain::limits::check_max;
 use crate::domain::locks::{Hold, Place, Waiter, WaiterState};
-use crate::domain::outcome::{Event, Outcome, WaitEnd};
+use crate::domain::outcome::{Event, Outcome, WaitEnd, WaitStep};
 use crate::domain::refusal::{Field, Refusal};
 use crate::domain::terms::SHARED;
 use crate::domain::time::Timestamp;
@@ -73,6 +73,7 @@ impl Table {
                     terms: None,
                     upgrades: Some(token),
                 };
+                effects.note_wait(&upgrade.name, &waiter, WaitStep::Begun);
                 self.add_waiter(&upgrade.name, place, waiter);
                 Ok(Outcome::Waiting { position: 0 })
             }
@@ -129,6 +130,7 @@ impl Table {
 
     pub(super) fn grant_upgrade(&mut self, effects: &mut Effects, name: &Name, waiter: &Waiter, token: Token) {
         let Ok(token) = self.convert(effects, name, token, 1) else { return };
+        effects.note_wait(name, waiter, WaitStep::Granted(token));
         let grant = self.locks.hold(name, token).map(Hold::to_grant);
         if let (Some(command), Some(grant)) = (waiter.answered_by(), grant) {
             effects.events.push(Event::WaiterGranted { command, name: name.clone(), grant, unconfirmed: false });

@@ -30,7 +30,7 @@ use crate::domain::limits::{Feature, Limits};
 use crate::domain::locks::Locks;
 use crate::domain::marks::Marks;
 use crate::domain::nodes::Nodes;
-use crate::domain::outcome::{Event, Outcome};
+use crate::domain::outcome::{Event, Outcome, WaitNote};
 use crate::domain::refusal::Refusal;
 use crate::domain::remembered_sizes::RememberedSizes;
 use crate::domain::sessions::Sessions;
@@ -72,6 +72,7 @@ type CommandResult = Result<Outcome, Refusal>;
 /// What one entry does besides its outcomes.
 struct Effects {
     events: Vec<Event>,
+    waits: Vec<WaitNote>,
     /// How much more may be expired besides the commands.
     budget: u32,
 }

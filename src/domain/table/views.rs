@@ -4,6 +4,7 @@ use super::Table;
 use crate::domain::ids::{Caller, HoldKey, Incarnation, Name, NodeId, SessionId};
 use crate::domain::locks::{Hold, Place};
 use crate::domain::nodes::NodeRecord;
+use crate::domain::outcome::{WaitNote, WaitStep};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::domain::view::{Counts, LockView, SessionView, WaiterView};
@@ -30,6 +31,28 @@ impl Table {
     pub fn waiters_view(&self, name: &Name, now: Timestamp) -> Vec<WaiterView> {
         let is_live = |session| self.sessions.is_live(session);
         self.locks.get(name).map_or_else(Vec::new, |lock| WaiterView::all_of(lock, now, is_live))
+    }
+
+    /// How many wait for a lock, and since when the first of them does; `None` if nobody waits.
+    pub fn queue_of(&self, name: &Name) -> Option<(u32, Timestamp)> {
+        let queue = self.locks.get(name)?.queue();
+        let (_, first) = queue.first()?;
+        Some((queue.len() as u32, first.since))
+    }
+
+    /// All waits that have not ended, as they began.
+    pub fn waits(&self) -> impl Iterator<Item = WaitNote> {
+        let queues = self.locks.names().filter_map(|name| Some((name, self.locks.get(name)?.queue())));
+        queues.flat_map(|(name, queue)| {
+            queue.iter().map(|(_, waiter)| WaitNote {
+                name: name.clone(),
+                since: waiter.since,
+                session: waiter.owner.session(),
+                dialect: waiter.dialect,
+                caller: waiter.caller,
+                step: WaitStep::Begun,
+            })
+        })
     }
 
     pub fn session_view(&self, id: SessionId) -> Option<SessionView> {

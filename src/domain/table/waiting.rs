@@ -5,7 +5,7 @@ use crate::domain::command::{Acquire, Wait};
 use crate::domain::idempotency::IdempotencyResult;
 use crate::domain::ids::{CommandId, HoldKey, Name, Token, WaiterId};
 use crate::domain::locks::{Delivery, DeliveryState, Hold, Lock, Place, Tracked, Waiter, WaiterState};
-use crate::domain::outcome::{Event, Outcome, WaitEnd};
+use crate::domain::outcome::{Event, Outcome, WaitEnd, WaitNote, WaitStep};
 use crate::domain::refusal::Refusal;
 use crate::domain::terms::Terms;
 use crate::mutants::planted;
@@ -13,9 +13,10 @@ use std::cmp::Reverse;
 
 /// Waits.
 impl Table {
-    pub(super) fn wait(&mut self, id: CommandId, acquire: &Acquire) -> CommandResult {
+    pub(super) fn wait(&mut self, effects: &mut Effects, id: CommandId, acquire: &Acquire) -> CommandResult {
         let place = self.last_place(acquire.priority);
         let waiter = self.waiter(id, acquire);
+        effects.note_wait(&acquire.name, &waiter, WaitStep::Begun);
         self.enqueue(acquire, place, waiter)
     }
 
@@ -94,6 +95,7 @@ impl Table {
     pub(super) fn end_wait(&mut self, effects: &mut Effects, name: &Name, place: Place, why: WaitEnd) -> Vacancy {
         let Some(waiter) = self.remove_waiter(name, place) else { return Vacancy::default() };
         effects.budget = effects.budget.saturating_sub(1);
+        effects.note_wait(name, &waiter, WaitStep::Ended(if waiter.is_orphaned() { WaitEnd::Cancelled } else { why }));
         self.report_wait_end(effects, &waiter, why);
         Vacancy::among(waiter.names())
     }
@@ -143,6 +145,7 @@ impl Table {
             let Some(waiter) = self.remove_waiter(name, place) else { break };
             others.extend(waiter.names().iter().filter(|(other, _)| other != name).map(|(other, _)| other.clone()));
             if is_gone {
+                effects.note_wait(name, &waiter, WaitStep::Ended(WaitEnd::SessionEnded));
                 self.report_wait_end(effects, &waiter, WaitEnd::SessionEnded);
             } else {
                 self.grant(effects, name, waiter);
@@ -183,6 +186,7 @@ impl Table {
         }
         let (answered_by, idempotency_id) = (waiter.answered_by(), waiter.idempotency_id);
         let (size, remembers_size) = (waiter.size, waiter.remembers_size);
+        effects.note_wait(name, &waiter, WaitStep::Granted(Token(self.header.next_token)));
         let hold = self.hold_of(waiter);
         let name = hold.names().first().map_or_else(|| name.clone(), |(first, _)| first.clone());
         let (grant, unconfirmed) = (hold.to_grant(), hold.unconfirmed().is_some());
@@ -251,6 +255,16 @@ impl Table {
 }
 
 impl Effects {
+    /// Under each of its names.
+    pub(super) fn note_wait(&mut self, name: &Name, waiter: &Waiter, step: WaitStep) {
+        let (since, dialect, caller) = (waiter.since, waiter.dialect, waiter.caller);
+        let note = |(name, _): (&Name, u32)| {
+            let (name, session) = (name.clone(), waiter.owner.session());
+            WaitNote { name, since, session, dialect, caller, step }
+        };
+        self.waits.extend(waiter.places(name).map(note));
+    }
+
     pub(super) fn wait_ended(&mut self, waiter: &Waiter, why: WaitEnd) {
         if let Some(command) = waiter.answered_by() {
             self.events.push(Event::WaiterEnded { command, why });

@@ -34,10 +34,12 @@ impl Proposer {
             self.members.liveness.forget_all();
             self.queue.set_leading(Some(self.epoch));
             self.health.set_leads(true);
+            self.host.slow_locks.set_leads(true);
             match self.standalone.clone() {
                 Some(entries) => self.tick_while_leading(term, &entries).await,
                 None => self.propose_while_leading(term, alone).await,
             }
+            self.host.slow_locks.set_leads(false);
             self.health.set_leads(false);
             self.queue.set_leading(None);
         }

@@ -87,7 +87,7 @@ mod tests {
         let second = commands[1].id;
         unsettled.commands.extend(commands);
         assert_eq!(sequences(&unsettled.after(1, 1)), [2]);
-        host.requests.answer(&mut Applied { outcomes: vec![(second, Outcome::SessionClosed)], events: Vec::new() });
+        host.requests.answer(&mut Applied { outcomes: vec![(second, Outcome::SessionClosed)], ..Applied::default() });
         unsettled.forget_settled();
         assert_eq!(sequences(unsettled.commands.make_contiguous()), [3]);
     }

@@ -50,6 +50,8 @@ impl TableHost {
                 self.refused_entry.store(false, Ordering::Release);
                 self.count(&applied, began_leadership);
                 debug_log.log(&applied);
+                self.contention.note(&applied, time.1);
+                self.slow_locks.log(&applied, time.1, || self.table());
                 self.requests.answer(&mut applied);
                 (applied.events, if began_leadership { self.opened() } else { None })
             }
@@ -69,6 +71,7 @@ impl TableHost {
         let restored = Table::restore(snapshot).map_err(|error| error.to_string())?;
         let table_id = restored.table_id();
         restored.idle_timeouts_ms().for_each(|ms| self.idle_timeouts.note(ms));
+        self.contention.resume(&restored);
         let event_index = {
             let mut table = self.table.write();
             *table = restored;

@@ -4,8 +4,7 @@
 //! by their fencing tokens.
 
 use crate::domain::{
-    Acquire, Applied, Body, Command, CommandId, Dialect, EndReason, Entry, Event, Name, Outcome, Refusal, SessionId,
-    WaitEnd,
+    Acquire, Applied, Body, Command, CommandId, Dialect, Entry, Event, Name, Outcome, Refusal, SessionId, WaitEnd,
 };
 use std::collections::BTreeMap;
 
@@ -72,7 +71,7 @@ impl DebugLog {
                 tracing::debug!(lock = ?name, token, ?dialect, session, "{name:?} is granted under token {token}");
             }
             Event::HoldEnded { name, token, why, session, dialect, .. } => {
-                let (token, session, why) = (token.0, session.map(SessionId::handle), end_of_hold(*why));
+                let (token, session, why) = (token.0, session.map(SessionId::handle), why.phrase());
                 tracing::debug!(lock = ?name, token, why, ?dialect, session, "the hold {token} of {name:?} has ended: {why}");
             }
             Event::ValueChanged { name, token, session, dialect, .. } => {
@@ -124,17 +123,6 @@ fn text_of(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Held(held) => format!("held, {} wait", held.waiters),
         other => format!("{other:?}"),
-    }
-}
-
-fn end_of_hold(why: EndReason) -> &'static str {
-    match why {
-        EndReason::Released => "released",
-        EndReason::Expired => "its lease is over",
-        EndReason::Forced => "ended by an operator",
-        EndReason::SessionEnded => "its session has ended",
-        EndReason::Cancelled => "its answer could not be delivered",
-        EndReason::Transferred => "another session has it now",
     }
 }
 

@@ -8,6 +8,7 @@ use super::pending_requests::PendingRequests;
 use super::proposed_entry::ProposedEntry;
 use crate::base::histogram::{BATCH_SIZES, Histogram};
 use crate::domain::{Acquire, Entry, FEATURE_LEVEL, FrozenTable, Incarnation, Limits, Refusal, Table};
+use crate::engine::contention::{SlowLocks, Statistics};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +17,8 @@ pub struct TableHost {
     pub requests: PendingRequests,
     pub counters: Counters,
     pub ended_holds: EndedHolds,
+    pub contention: Statistics,
+    pub slow_locks: SlowLocks,
     pub idle_timeouts: IdleTimeouts,
     /// Commands of each log entry.
     pub batch_sizes: Histogram,
@@ -37,6 +40,8 @@ impl TableHost {
             requests: PendingRequests::new(incarnation),
             counters: Counters::default(),
             ended_holds: EndedHolds::default(),
+            contention: Statistics::default(),
+            slow_locks: SlowLocks::default(),
             idle_timeouts: IdleTimeouts::default(),
             batch_sizes: Histogram::new(BATCH_SIZES),
             table: RwLock::default(),

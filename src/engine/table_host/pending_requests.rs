@@ -221,7 +221,7 @@ mod tests {
         let (answer, mut receiver) = oneshot::channel();
         pending.register(1..=1, [(1, answer)].into_iter());
         let id = crate::domain::CommandId { incarnation: Incarnation(1), sequence: 1 };
-        pending.answer(&mut Applied { outcomes: vec![(id, Outcome::Waiting { position: 0 })], events: Vec::new() });
+        pending.answer(&mut Applied { outcomes: vec![(id, Outcome::Waiting { position: 0 })], ..Applied::default() });
         assert!(matches!(receiver.try_recv(), Ok(Err(EngineError::ShuttingDown))));
         assert_eq!(pending.settled(), 1);
     }
