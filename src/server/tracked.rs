@@ -4,14 +4,21 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 
 use super::link::Link;
 
 /// What a peer may still send after our last byte before we stop reading it.
 const LINGER_BYTES_MAX: usize = 16 << 20;
+
+/// How long the end of a connection may take on the other side, and how often it is asked for: no event tells it.
+const END_MAX: Duration = Duration::from_secs(2);
+const END_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A TCP connection and what is known about it.
 pub struct Tracked {
@@ -31,6 +38,20 @@ enum Closing {
 impl Tracked {
     pub fn new(stream: TcpStream, link: Arc<Link>) -> Self {
         Self { stream, link, closing: Closing::Open }
+    }
+
+    /// Whether the peer has refused some of what was sent. To be asked after both sides have ended: a peer that had ended
+    /// its own side alone takes the rest, and acknowledges our end. One that had closed the connection resets it.
+    pub async fn is_refused(&self) -> bool {
+        let is_over = async {
+            // A socket has no peer any more when its connection is over.
+            while self.stream.peer_addr().is_ok() {
+                tokio::time::sleep(END_INTERVAL).await;
+            }
+        };
+        // A peer that takes longer may still get its answers.
+        let _ = timeout(END_MAX, is_over).await;
+        !matches!(self.stream.take_error(), Ok(None))
     }
 
     fn note_write(&self, context: &Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -68,6 +89,23 @@ impl Tracked {
                 }
             }
         }
+    }
+}
+
+/// A stream over a TCP connection, with TLS or without.
+pub trait TrackedStream: AsyncRead + AsyncWrite + Unpin {
+    fn tracked(&self) -> &Tracked;
+}
+
+impl TrackedStream for Tracked {
+    fn tracked(&self) -> &Tracked {
+        self
+    }
+}
+
+impl TrackedStream for TlsStream<Tracked> {
+    fn tracked(&self) -> &Tracked {
+        self.get_ref().0
     }
 }
 

@@ -14,6 +14,7 @@ mod limits;
 mod lock_by_name;
 mod lock_unlock;
 mod redis;
+mod redis_ends;
 pub mod redis_fuzzed;
 mod redis_holds;
 mod redis_wire;

@@ -2,6 +2,8 @@
 //!
 //! Nothing is read beyond one longest command, and no command is carried out while answers wait for a client that does not
 //! read them. So a pipeline of any length is served in order, and what is not served yet stays in the client's socket.
+//!
+//! What a client has sent whole before it ended the connection is carried out too, and answered as far as it still reads.
 
 use std::io;
 use std::sync::Arc;
@@ -10,8 +12,10 @@ use bytes::{BufMut as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::super::link::Link;
+use super::super::tracked::TrackedStream;
 use crate::base::{Drain, DrainPhase};
 use crate::dialects::redis::{Answer, Client, Request, Scanner};
+use crate::engine::GrantGuard;
 use crate::http::address_limits;
 
 /// What is read at once, and what an idle connection keeps at most.
@@ -25,9 +29,22 @@ pub struct Conversation<S> {
     scanner: Scanner,
     output: BytesMut,
     answer_bytes_max: usize,
+    peer: Peer,
+    /// Granted after the client ended its side: whether anybody reads the answers is known at the end only.
+    unconfirmed: Vec<GrantGuard>,
     drain: Drain,
     /// Of the bytes that had arrived when the drain closed connections, those whose commands are not carried out yet.
     last_bytes: Option<usize>,
+}
+
+/// What the client still does with the connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Peer {
+    Sends,
+    /// It sends no more. It may have closed the connection, or its own side alone and still read.
+    HasEnded,
+    /// Nothing can reach it.
+    IsGone,
 }
 
 /// Whether more commands may come.
@@ -37,10 +54,23 @@ enum Next {
     Ends,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
+impl<S: TrackedStream> Conversation<S> {
     pub fn new(stream: S, link: Arc<Link>, client: Client, answer_bytes_max: usize, drain: Drain) -> Conversation<S> {
         let (input, output, scanner) = (BytesMut::new(), BytesMut::new(), Scanner::default());
-        Conversation { stream, link, client, input, scanner, output, answer_bytes_max, drain, last_bytes: None }
+        let (peer, unconfirmed, last_bytes) = (Peer::Sends, Vec::new(), None);
+        Conversation {
+            stream,
+            link,
+            client,
+            input,
+            scanner,
+            output,
+            answer_bytes_max,
+            peer,
+            unconfirmed,
+            drain,
+            last_bytes,
+        }
     }
 
     /// Until one side ends the connection. When the drain closes connections, the commands that have arrived are carried out,
@@ -51,7 +81,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             self.link.metrics().connections_refused.inc();
             self.answer(self.client.refuse_connection(failure));
             // Without waiting for the client to close: the place that it has is one for probes.
-            return self.send().await;
+            self.send().await;
+            return Ok(());
         }
         loop {
             let is_last = self.drain.has_reached(DrainPhase::Closing);
@@ -60,51 +91,54 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 biased;
                 read = read_some(&mut self.stream, &mut self.input, bytes_max) => {
                     if read? == 0 {
-                        return Ok(());
+                        return self.end().await;
                     }
                 }
                 () = self.drain.reached(DrainPhase::Closing) => return self.end().await,
             }
-            if self.serve().await? == Next::Ends {
+            if self.serve().await == Next::Ends {
                 // The client may still be sending.
                 self.link.note_unread_body(true);
                 return self.end().await;
             }
-            if is_last {
+            if is_last || self.peer != Peer::Sends {
                 return self.end().await;
             }
         }
     }
 
     /// Carries out every command that has arrived whole, and sends the answers.
-    async fn serve(&mut self) -> io::Result<Next> {
+    async fn serve(&mut self) -> Next {
         loop {
             let next = match self.scanner.scan(&self.input, &self.client.bounds()) {
-                Ok(Some(end)) if self.is_too_late(end) => Ok(Next::Ends),
+                Ok(Some(end)) if self.is_too_late(end) => Next::Ends,
                 Ok(Some(end)) => self.carry_out(end).await,
                 Ok(None) => break,
                 Err(violation) => {
                     self.answer(self.client.refuse(&violation));
-                    Ok(Next::Ends)
+                    Next::Ends
                 }
             };
-            if next? == Next::Ends {
-                return Ok(Next::Ends);
+            if next == Next::Ends {
+                return Next::Ends;
             }
             if self.output.len() >= self.answer_bytes_max {
-                self.send().await?;
+                self.send().await;
             }
             // Commands that wait for nothing must not keep other connections of this worker from theirs.
             tokio::task::consume_budget().await;
         }
-        self.send().await?;
+        if self.peer != Peer::Sends {
+            return Next::GoesOn;
+        }
+        self.send().await;
         if !self.input.is_empty() {
             // The rest of the command has to come within `server.header_timeout`.
             self.link.read_some();
         } else if self.input.capacity() > READ_BYTES {
             self.input = BytesMut::new();
         }
-        Ok(Next::GoesOn)
+        Next::GoesOn
     }
 
     /// Whether the command in the first bytes has come after the drain closed connections.
@@ -122,25 +156,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }
     }
 
-    /// Carries out the command in the first bytes. While it waits, the answers before it are sent. If the client closes the connection meanwhile, what the command was about
-    /// to take is given up.
-    async fn carry_out(&mut self, end: usize) -> io::Result<Next> {
+    /// Carries out the command in the first bytes, also if the client ends the connection meanwhile. While it waits, the
+    /// answers before it are sent.
+    async fn carry_out(&mut self, end: usize) -> Next {
         let bytes = self.input.split_to(end);
         let bytes_max = self.bytes_max();
         let answer = match Request::read(&bytes) {
             Ok(request) => {
                 let _in_flight = InFlight::begin(&self.link);
-                tokio::select! {
-                    biased;
-                    answer = self.client.execute(&request) => answer,
-                    error = closed(&mut self.stream, &mut self.output, &mut self.input, bytes_max) => return Err(error),
+                let mut execution = std::pin::pin!(self.client.execute(&request));
+                loop {
+                    tokio::select! {
+                        biased;
+                        answer = &mut execution => break answer,
+                        peer = ended(&mut self.stream, &mut self.output, &mut self.input, bytes_max),
+                            if self.peer == Peer::Sends => self.peer = peer,
+                    }
                 }
             }
             Err(violation) => self.client.refuse(&violation),
         };
         let ends = answer.ends;
         self.answer(answer);
-        Ok(if ends { Next::Ends } else { Next::GoesOn })
+        if ends { Next::Ends } else { Next::GoesOn }
     }
 
     /// Adds an answer to those that are sent next.
@@ -149,19 +187,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         let is_error = answer.is_error();
         self.link.metrics().count_redis_command(answer.command, is_error);
         tracing::debug!(command = answer.command, is_error, "{} of a client of the Redis protocol", answer.command);
-        if let Some(delivery) = answer.delivery {
-            self.link.connection.register(delivery);
+        match answer.delivery {
+            Some(delivery) if self.peer == Peer::Sends => self.link.connection.register(delivery),
+            Some(delivery) => self.unconfirmed.push(delivery),
+            None => {}
         }
     }
 
-    async fn send(&mut self) -> io::Result<()> {
-        send(&mut self.stream, &mut self.output).await
+    /// Sends the answers, if there is anybody to read them.
+    async fn send(&mut self) {
+        if self.peer == Peer::IsGone || send(&mut self.stream, &mut self.output).await.is_err() {
+            self.peer = Peer::IsGone;
+            self.output = BytesMut::new();
+        }
     }
 
-    /// Sends what is left, and closes.
+    /// Sends what is left, and closes. What a client was granted that had ended its side is released if it refuses the
+    /// answers, because it had closed the whole connection.
     async fn end(mut self) -> io::Result<()> {
-        self.send().await?;
-        self.stream.shutdown().await
+        self.send().await;
+        self.stream.shutdown().await?;
+        if self.peer != Peer::IsGone && !self.unconfirmed.is_empty() && !self.stream.tracked().is_refused().await {
+            self.unconfirmed.into_iter().for_each(GrantGuard::delivered);
+        }
+        Ok(())
     }
 
     fn bytes_max(&self) -> usize {
@@ -202,22 +251,22 @@ async fn send<S: AsyncWrite + Unpin>(stream: &mut S, output: &mut BytesMut) -> i
     Ok(())
 }
 
-/// Sends these answers, and resolves when the client has closed the connection; what it sends before is kept, as far as
-/// there is room.
-async fn closed<S: AsyncRead + AsyncWrite + Unpin>(
+/// Sends these answers, and resolves when the client has ended the connection or its side of it; what it sends before is
+/// kept, as far as there is room.
+async fn ended<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     output: &mut BytesMut,
     into: &mut BytesMut,
     bytes_max: usize,
-) -> io::Error {
-    if let Err(error) = send(stream, output).await {
-        return error;
+) -> Peer {
+    if send(stream, output).await.is_err() {
+        return Peer::IsGone;
     }
     while into.len() < bytes_max {
         match read_some(stream, into, bytes_max).await {
-            Ok(0) => return io::ErrorKind::UnexpectedEof.into(),
+            Ok(0) => return Peer::HasEnded,
             Ok(_) => {}
-            Err(error) => return error,
+            Err(_) => return Peer::IsGone,
         }
     }
     std::future::pending().await

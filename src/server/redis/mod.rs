@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::task::JoinSet;
@@ -19,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use super::forwarded::TrustedProxies;
 use super::link::{Link, Links};
 use super::socket;
-use super::tracked::Tracked;
+use super::tracked::{Tracked, TrackedStream};
 use super::workers::{Inbox, Recipient};
 use crate::base::{Drain, clock};
 use crate::config::{Config, Scheme};
@@ -119,7 +118,7 @@ impl RedisServer {
         }
     }
 
-    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, link: Arc<Link>) -> io::Result<()> {
+    async fn converse<S: TrackedStream>(&self, stream: S, link: Arc<Link>) -> io::Result<()> {
         let is_proxy = self.0.trusted.trust(link.peer.ip);
         let client = Client::new(&self.0.shared, link.peer.ip, is_proxy, link.connection.id());
         let answer_bytes_max = self.0.shared.config.answer_bytes_max;
