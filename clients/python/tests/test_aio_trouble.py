@@ -112,6 +112,8 @@ async def test_restarted_service_is_found_again(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.row("unreachable")
 async def test_unreachable_service_is_reported_in_time(server: Server) -> None:
+    with pytest.raises(Unreachable, match="does it listen with https"):
+        await AsyncClient(server.url.replace("http:", "https:"), patience=0.5).lock("a", wait=0)
     server.kill()
     begun = time.monotonic()
     with pytest.raises(Unreachable, match="refused"):

@@ -147,6 +147,8 @@ def test_restarted_service_is_found_again(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.row("unreachable")
 def test_unreachable_service_is_reported_in_time(server: Server) -> None:
+    with pytest.raises(Unreachable, match="does it listen with https"):
+        Client(server.url.replace("http:", "https:"), patience=0.5).lock("a", wait=0)
     server.kill()
     begun = time.monotonic()
     with pytest.raises(Unreachable, match="refused"):

@@ -15,6 +15,8 @@ const ANSWER_BYTES_MAX = 8 * 1024 * 1024;
 const CONNECT_MS = 5000;
 /** A shorter time tells nothing about whether the other end is there. */
 const CONNECT_MS_MIN = 1000;
+/** What OpenSSL says of a handshake with a port that answers in plain text. */
+const NO_TLS = /wrong version number|packet length too long/;
 /** How long after a cancel an answer that was under way is still read. */
 const LATE_MS = 1000;
 /** How many idle connections are kept; more are closed after their answers. */
@@ -73,6 +75,10 @@ export class Connections {
 
   constructor(trust: { ca?: Pem | undefined; cert?: Pem | undefined; key?: Pem | undefined }) {
     const given = Object.fromEntries(Object.entries(trust).filter(([, pem]) => pem !== undefined));
+    // Node.js takes any text for an authority, and then trusts none.
+    if (trust.ca !== undefined && ![trust.ca].flat().every((pem) => pem.includes("-----BEGIN "))) {
+      throw new TypeError("ca is no PEM text: give the content of the file, not its path");
+    }
     try {
       createSecureContext(given);
     } catch (error) {
@@ -227,5 +233,6 @@ function isUntrusted(socket: unknown): boolean {
 /** A name with several addresses fails with an error for each, and has no words of its own. */
 function innermost(error: Error): string {
   if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0] as Error);
+  if (NO_TLS.test(error.message)) return "it does not speak TLS; does it listen with https?";
   return error.message || (error as NodeJS.ErrnoException).code || error.name;
 }

@@ -31,6 +31,7 @@ beside("arguments", () => {
     assert.throws(() => new Client("localhost:8443"), /must begin with http/);
     assert.throws(() => new Client([]), /no URL/);
     assert.throws(() => new Client("https://a", { cert: "no PEM", key: "no PEM" }), /ca, cert or key is no PEM/);
+    assert.throws(() => new Client("https://a", { ca: "certs/dev-cert.pem" }), /ca is no PEM text/);
     assert.throws(() => new Client("http://a", { apiKey: "a", password: "b" }), /not both/);
     assert.throws(() => new Client("http://a", { timeoutMs: 0 }), /timeoutMs must be/);
   });

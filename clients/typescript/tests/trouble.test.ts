@@ -117,6 +117,12 @@ beside("trouble", () => {
     rmSync(data, { recursive: true });
   });
 
+  behaviour("unreachable", "service without TLS is named as such", async () => {
+    await using server = await Server.start();
+    await using client = new Client(server.url.replace("http:", "https:"));
+    await assert.rejects(client.lock("a", { waitMs: 0 }), /does it listen with https\?/);
+  });
+
   behaviour("unreachable", "service that is not there is reported within the patience", async () => {
     await using server = await Server.start();
     await server.kill();

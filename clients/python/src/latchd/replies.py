@@ -17,6 +17,8 @@ _PROBLEM = "application/problem+json"
 _NOT_FOUND = 5
 #: The longest answer that is read: more than a list of all that may hold one lock.
 ANSWER_BYTES_MAX = 1 << 26
+#: OpenSSL's reasons for the end of a handshake with a port that answers in plain text.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 
 
 def body_of(reply: Reply, url: str, has_credential: bool) -> Json:
@@ -37,6 +39,8 @@ def unanswered(url: str, error: BaseException, is_late: bool) -> Unreachable:
     said = str(cause) or type(cause).__name__
     if isinstance(cause, ConnectionRefusedError) and cause.errno is not None:
         said = os.strerror(cause.errno)
+    if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
+        said = "it does not speak TLS; does it listen with https?"
     if not may_pass:
         said += "; name the PEM file of its authority, or of the very certificate, with verify="
     return Unreachable(f"{url} cannot be reached: {said}", may_pass=may_pass)
