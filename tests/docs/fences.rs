@@ -12,6 +12,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("CONTRIBUTING.md", "REFRESH_OPENAPI=1 ", "writes the files that the tests compare"),
     ("README.md", "# Takes five to ten minutes", "takes minutes; every other block runs with what it builds"),
     ("clients/go/README.md", "go get ", "the tests are in the module itself"),
+    ("clients/go/README.md", "go mod edit ", "the tests are in the module itself"),
     ("clients/python/README.md", "pip install ", "the tests have the client on their import path"),
     ("clients/typescript/README.md", "npm ci ", "needs a registry; the tests pack and compile the same files"),
     ("docs/certificates.md", "scp ", "needs another machine"),
