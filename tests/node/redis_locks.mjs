@@ -59,10 +59,10 @@ const sesameNames = async () => {
 };
 
 const semaphoreMutex = async () => {
-  const options = { lockTimeout: 300, refreshInterval: 50, acquireTimeout: 100, retryInterval: 10 };
+  const options = { lockTimeout: 1500, refreshInterval: 100, acquireTimeout: 500, retryInterval: 10 };
   const one = new Mutex(client, "mutex", options), two = new Mutex(other, "mutex", options);
   await one.acquire();
-  // Four leases would have ended meanwhile without a refresh.
+  // The lease would have ended meanwhile without a refresh.
   for (let round = 0; round < 4; round++) assert.equal(await two.tryAcquire(), false);
   await one.release();
   await two.acquire();

@@ -171,7 +171,7 @@ def test_broken_tls_handshake_is_retried() -> None:
 
     threading.Thread(target=break_off, daemon=True).start()
     with pytest.raises(Unreachable):
-        Client(f"https://127.0.0.1:{listener.getsockname()[1]}", patience=0.5).lock("a")
+        Client(f"https://127.0.0.1:{listener.getsockname()[1]}", patience=2).lock("a")
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     assert len(accepted) > 1
