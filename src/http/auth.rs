@@ -70,6 +70,10 @@ fn is_on_this_machine(head: &Parts) -> bool {
     head.extensions.get::<ClientInfo>().is_none_or(|info| info.client.ip.is_loopback() && !info.via_proxy)
 }
 
+/// Once an address has failed too often, a password may be refused unseen.
+const TOO_MANY: &str =
+    "this password or API key is not known, or was not checked: too many failed attempts from this address";
+
 fn granted(verdict: Verdict) -> Result<Identity, Failure> {
     match verdict {
         Verdict::Granted(identity) => Ok(identity),
@@ -77,7 +81,7 @@ fn granted(verdict: Verdict) -> Result<Identity, Failure> {
         Verdict::Wrong => Err(Failure::new(Code::CredentialWrong, "this password or API key is not known")),
         Verdict::Throttled { retry_after_seconds } => Err(Failure {
             retry_after_seconds: Some(retry_after_seconds),
-            ..Failure::new(Code::TooManyAttempts, "too many failed attempts from this address")
+            ..Failure::new(Code::TooManyAttempts, TOO_MANY)
         }
         .set_by("access.failure_limit")),
     }
