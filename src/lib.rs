@@ -10,6 +10,7 @@ extern crate self as latchd;
 
 pub mod access;
 pub mod api;
+pub mod audit;
 pub mod base;
 pub mod cli;
 pub mod client;

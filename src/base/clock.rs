@@ -47,6 +47,12 @@ pub fn rfc3339(unix_seconds: u64) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
+/// A moment since 1970 as RFC 3339 writes it, with milliseconds.
+pub fn rfc3339_ms(unix_time: Duration) -> String {
+    let time = UNIX_EPOCH + unix_time.min(Duration::from_secs(253_402_300_799));
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
 /// Since this process first asked: for rates and throttles outside the lock table.
 pub fn process_age() -> Duration {
     static STARTED: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();

@@ -5,6 +5,7 @@
 //! below `cli` and `server` reads the environment; each gets the values that it needs.
 
 pub mod access;
+mod audit;
 mod cluster;
 pub mod env;
 mod error;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use self::access::AccessConfig;
+pub use self::audit::AuditConfig;
 pub use self::error::{ConfigError, Source};
 pub use self::inputs::{FlagValue, Inputs};
 pub use self::limits::{ElectionsConfig, FencesConfig, LocksConfig, QuotasConfig, SessionsConfig, TerraformConfig};
@@ -55,6 +57,7 @@ pub struct Config {
     pub in_memory: bool,
     pub tls: TlsConfig,
     pub access: AccessConfig,
+    pub audit: AuditConfig,
     pub server: ServerConfig,
     pub sessions: SessionsConfig,
     pub locks: LocksConfig,

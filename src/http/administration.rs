@@ -1,34 +1,78 @@
-//! What an operator does is carried out and told in the log, also if whoever asked for it hangs up meanwhile.
+//! What an operator does: it is recorded before and after, and carried out to its end, also if whoever asked for it hangs up
+//! meanwhile. Every administrative act of every dialect goes through [`carry_out`].
 
 use super::app::AppState;
+use super::code::Code;
+use super::connection::client;
+use super::failure::Failure;
+use crate::access::Identity;
+use crate::audit::{Act, Action, By, Outcome};
 use crate::base::request_id;
 use crate::domain::view::HoldView;
 use crate::domain::{Name, Proof};
 use crate::engine::{EngineError, Fault, Released};
+use axum::http::request::Parts;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Runs an act and the line that it leaves in the log to their end.
+/// Who asks with this credential from this address.
+pub fn by_at(identity: &Identity, from: IpAddr) -> By {
+    By { who: Arc::clone(&identity.name), role: identity.role.name(), from }
+}
+
+/// Who asks with this request.
+pub fn by(identity: &Identity, head: &Parts) -> By {
+    by_at(identity, client(head).ip)
+}
+
+/// Records an act, carries it out, and records how it ended; none of that stops when the request is given up.
+///
+/// The outer error: the audit log cannot be written and is set to refuse, so nothing was done.
 pub async fn carry_out<T: Send + 'static>(
-    act: impl Future<Output = Result<T, Fault>> + Send + 'static,
-) -> Result<T, Fault> {
-    request_id::spawn(act).await.unwrap_or_else(|_| Err(EngineError::OutcomeUnknown.into()))
+    app: &AppState,
+    by: By,
+    act: Act,
+    work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+) -> Result<Result<T, Fault>, Failure> {
+    let app = Arc::clone(app);
+    let recorded = request_id::spawn(async move {
+        let begun = app.audit.begin(by, act).await.map_err(|_| unrecorded())?;
+        let done = work.await;
+        app.audit.end(begun, outcome(&done)).await;
+        Ok(done)
+    });
+    recorded.await.unwrap_or_else(|_| Ok(Err(EngineError::OutcomeUnknown.into())))
+}
+
+fn unrecorded() -> Failure {
+    Failure::new(Code::AuditUnwritten, "the audit log cannot be written, so nothing was done")
+        .set_by("audit.on_failure")
+}
+
+fn outcome<T>(done: &Result<T, Fault>) -> Outcome {
+    match done {
+        Ok(_) => Outcome::Done,
+        Err(Fault::Engine(EngineError::OutcomeUnknown)) => Outcome::Unknown,
+        Err(fault) => Outcome::Refused(Code::from(fault).row().name),
+    }
 }
 
 /// Ends another client's hold, and tells who did it and why, whatever the dialect. The token names the hold in the log without
 /// revealing its key.
 pub async fn force_release(
     app: &AppState,
-    actor: &str,
+    by: By,
     name: &Name,
     hold: &HoldView,
     reason: &str,
-) -> Result<Released, Fault> {
-    let (app, actor, lock, reason) = (Arc::clone(app), actor.to_owned(), name.clone(), reason.to_owned());
+) -> Result<Result<Released, Fault>, Failure> {
+    let (engine, actor, lock, reason) = (app.engine.clone(), Arc::clone(&by.who), name.clone(), reason.to_owned());
     let (key, token, names) = (hold.key, hold.token.0, hold.names().map(Name::to_string).collect::<Vec<_>>());
-    carry_out(async move {
-        let released = app.engine.force_release(lock.clone(), key).await;
-        let lock = &*lock;
+    let act = on_hold(Action::ForceRelease, name, hold).because(&*reason);
+    let work = async move {
+        let released = engine.force_release(lock.clone(), key).await;
+        let (actor, lock) = (&*actor, &*lock);
         match &released {
             Ok(_) => {
                 tracing::warn!(
@@ -47,22 +91,24 @@ pub async fn force_release(
             Err(_) => {}
         }
         released
-    })
-    .await
+    };
+    carry_out(app, by, act, work).await
 }
 
 /// Gives another client's hold a lease of so many milliseconds, which may end it soon.
 pub async fn force_lease(
     app: &AppState,
-    actor: &str,
+    by: By,
     name: &Name,
     hold: &HoldView,
     lease_ms: u64,
-) -> Result<(), Fault> {
-    let (app, actor, lock, key, token) = (Arc::clone(app), actor.to_owned(), name.clone(), hold.key, hold.token.0);
-    carry_out(async move {
-        app.engine.renew(lock.clone(), None, Proof::Key(key), lease_ms).await?;
-        let lock = &*lock;
+) -> Result<Result<(), Fault>, Failure> {
+    let (engine, actor, lock) = (app.engine.clone(), Arc::clone(&by.who), name.clone());
+    let (key, token) = (hold.key, hold.token.0);
+    let act = on_hold(Action::ForceLease, name, hold).on("lease_ms", lease_ms);
+    let work = async move {
+        engine.renew(lock.clone(), None, Proof::Key(key), lease_ms).await?;
+        let (actor, lock) = (&*actor, &*lock);
         tracing::warn!(
             actor,
             ?lock,
@@ -71,6 +117,12 @@ pub async fn force_lease(
             "{actor} forced a lease of {lease_ms} ms on the hold of {lock:?}"
         );
         Ok(())
-    })
-    .await
+    };
+    carry_out(app, by, act, work).await
+}
+
+/// The hold is named by its token, which opens nothing.
+fn on_hold(action: Action, name: &Name, hold: &HoldView) -> Act {
+    let names: Vec<String> = hold.names().map(Name::to_string).collect();
+    Act::new(action).on("lock", &**name).on("names", names).on("token", hold.token.0)
 }

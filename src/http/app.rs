@@ -9,6 +9,7 @@ use super::failed_logins::FailedLogins;
 use super::failure::Failure;
 use super::unknown_fields::UnknownFields;
 use crate::access::Access;
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::config::limits::GRACE_MIN;
 use crate::domain::SessionId;
@@ -26,6 +27,7 @@ pub type AppState = Arc<App>;
 pub struct App {
     pub engine: Engine,
     pub access: Arc<Access>,
+    pub audit: Audit,
     pub failed_logins: FailedLogins,
     pub settings: Settings,
     pub catalog: Arc<Catalog>,
@@ -56,11 +58,11 @@ impl Settings {
 
 impl App {
     /// Needs a runtime: it follows the engine.
-    pub fn new(engine: Engine, access: Access, catalog: Catalog, config: &Config) -> AppState {
+    pub fn new(engine: Engine, access: Access, audit: Audit, catalog: Catalog, config: &Config) -> AppState {
         let (readiness, settings) = (Readiness::follow(engine.clone()), Settings::of(config));
         let (access, catalog, failed_logins) = (Arc::new(access), Arc::new(catalog), FailedLogins::default());
         let blocking = Handle::current();
-        Arc::new(App { engine, access, failed_logins, settings, catalog, readiness, blocking })
+        Arc::new(App { engine, access, audit, failed_logins, settings, catalog, readiness, blocking })
     }
 
     /// The cookie that goes with an answer to this session.

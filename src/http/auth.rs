@@ -4,6 +4,7 @@ use super::app::AppState;
 use super::code::Code;
 use super::connection::{ClientInfo, client};
 use super::cookie::{RequestCookie, request_cookie};
+use super::failed_logins::Noted;
 use super::failure::Failure;
 use super::header_fields;
 use crate::access::{Identity, Verdict, presented_in_headers};
@@ -51,7 +52,11 @@ pub async fn identify_secrets(app: &AppState, secrets: &[&str], from: IpAddr) ->
         // Boxed, or the future of every request would have the size of this rare path.
         None => Box::pin(check_slowly(app, secrets, from)).await,
     };
-    app.failed_logins.note(&verdict, from);
+    match app.failed_logins.note(&verdict, from) {
+        Noted::NoFailure => {}
+        Noted::LeftOut => app.audit.leave_out(),
+        Noted::ToRecord { why, held_back } => Box::pin(app.audit.refused_credential(from, why, held_back)).await,
+    }
     granted(verdict)
 }
 

@@ -107,6 +107,7 @@ codes! {
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, Unavailable, true, "Too many requests wait for the log";
     DiskNearlyFull = "disk-nearly-full", SERVICE_UNAVAILABLE, Unavailable, true, "The data disk is nearly full";
     DiskFull = "disk-full", SERVICE_UNAVAILABLE, Unavailable, true, "The data disk is full";
+    AuditUnwritten = "audit-unwritten", SERVICE_UNAVAILABLE, Unavailable, true, "The audit log cannot be written";
     NodeWiped = "node-wiped", SERVICE_UNAVAILABLE, Unavailable, true, "This node has lost its data";
     NodeRemoved = "node-removed", SERVICE_UNAVAILABLE, Unavailable, true, "This node is no member of its cluster any more";
     RunsAlone = "runs-alone", CONFLICT, FailedPrecondition, false, "This node runs alone";

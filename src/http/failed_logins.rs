@@ -11,6 +11,18 @@ const LINES_PER_MINUTE: u32 = 200;
 /// Addresses whose lines are counted.
 const ADDRESSES_MAX: usize = 4096;
 
+/// What a verdict means for the audit log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Noted {
+    NoFailure,
+    ToRecord {
+        why: &'static str,
+        /// Failures that were left out since the last line.
+        held_back: u64,
+    },
+    LeftOut,
+}
+
 /// The failed logins of the whole service.
 #[derive(Debug)]
 pub struct FailedLogins {
@@ -35,11 +47,11 @@ impl FailedLogins {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Counts a verdict if it is a failure. Neither the secret nor the user name is logged: it may be the password in
+    /// Counts a verdict if it is a failure, and says whether it gets a line of the audit log too. Neither the secret nor the user name is logged: it may be the password in
     /// the wrong field.
-    pub(crate) fn note(&self, verdict: &Verdict, from: IpAddr) {
+    pub(crate) fn note(&self, verdict: &Verdict, from: IpAddr) -> Noted {
         let why = match verdict {
-            Verdict::Granted(_) | Verdict::Missing => return,
+            Verdict::Granted(_) | Verdict::Missing => return Noted::NoFailure,
             Verdict::Wrong => "this password or API key is not known",
             Verdict::Throttled { .. } => "too many failed attempts from this address",
         };
@@ -50,6 +62,8 @@ impl FailedLogins {
         {
             let held_back = held_back + of_others;
             tracing::info!(address = %from, why, held_back, "a login from {from} has failed: {why}");
+            return Noted::ToRecord { why, held_back };
         }
+        Noted::LeftOut
     }
 }

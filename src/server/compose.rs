@@ -1,12 +1,15 @@
 //! From the configuration to the parts of the service: the engine and the access checker.
 
+use super::serve::StartError;
 use super::system_limits::table_bytes_max;
 use crate::access::{Access, AccessError, AccessOptions, Credential, Role};
+use crate::audit::{Audit, AuditFile, Destination, FileQueue};
 use crate::base::Drain;
 use crate::config::access::KeyConfig;
 use crate::config::{Config, Secret};
 use crate::domain::Limits;
 use crate::engine::EngineOptions;
+use crate::telemetry::logs;
 use std::time::Duration;
 
 /// Each keeps a core busy.
@@ -40,6 +43,19 @@ pub fn access(config: &Config) -> Result<Access, AccessError> {
         max_verifications: VERIFICATIONS_AT_ONCE,
     };
     Access::new(credentials(config), options)
+}
+
+/// Where it is told what operators do. Fails where the configured file cannot be used.
+pub fn audit(config: &Config) -> Result<Audit, StartError> {
+    let destination = match config.audit.file() {
+        Some(options) => {
+            let mut file = AuditFile::open(options)?;
+            let queue = FileQueue::start(move |line| file.append(line), config.audit.write_timeout);
+            Destination::File(queue.map_err(StartError::Runtime)?)
+        }
+        None => Destination::Log(logs::push_audit),
+    };
+    Ok(Audit::new(config.cluster.node_id, destination, config.audit.on_failure))
 }
 
 fn credentials(config: &Config) -> Vec<Credential> {

@@ -100,6 +100,14 @@ impl Exposition {
         let mut read = metrics::registry();
         let failed_logins = ConstCounter::new(app.failed_logins.count());
         read.register("failed_logins", "Requests with a wrong password or key", failed_logins);
+        let lines = Family::<[(&str, &str); 1], Counter>::default();
+        let counts = app.audit.counts();
+        for (result, count) in [("written", counts.written), ("failed", counts.failed), ("left_out", counts.left_out)] {
+            lines.get_or_create(&[("result", result)]).inc_by(count);
+        }
+        let help =
+            "Lines of the audit log: written, failed to be written, or left out beyond the rate of refused credentials";
+        read.register("audit_lines", help, lines);
         let refusals = Family::<[(&str, &str); 1], Counter>::default();
         for pool in AddressPool::ALL {
             refusals.get_or_create(&[("limit", pool.config_key())]).inc_by(address_usage.refused(pool));

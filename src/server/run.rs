@@ -34,13 +34,14 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
         system_limits::allow_connections(config.server.connections_max, config.server.worker_threads());
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let access = compose::access(&config)?;
+    let audit = compose::audit(&config)?;
     let listening = Listening::open(&config, reload.requests())?;
     tls::key_files::warn(&config);
     let probing = ProbeListener::open(&config)?;
     let engine = Engine::start(compose::engine_options(&config, drain.clone())).await?;
     engine.log_slow_locks(SlowTimes { wait: config.log.slow_wait, hold: config.log.slow_hold });
     let declarations = router::declarations();
-    let app = App::new(engine.clone(), access, Catalog::of(&declarations), &config);
+    let app = App::new(engine.clone(), access, audit, Catalog::of(&declarations), &config);
     let redis = redis::Shared::new(&app, &config);
     let (routes, labels) = router::compose(&declarations, &app, &config);
     let metrics = Arc::new(Metrics::new(labels));

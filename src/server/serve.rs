@@ -50,6 +50,8 @@ pub enum StartError {
     #[error(transparent)]
     Engine(#[from] crate::engine::NodeStartError),
     #[error(transparent)]
+    Audit(#[from] crate::audit::OpenError),
+    #[error(transparent)]
     Access(#[from] crate::access::AccessError),
     #[error(
         "the system refuses the {count} worker threads of server.threads: {reason}; set fewer, or raise the limit of open \

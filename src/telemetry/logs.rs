@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::lines::{self, Destination, LineQueue};
 use crate::base::FLUSH_TARGET;
+use crate::base::clock;
 use crate::base::config_value::LogFormat;
 use crate::base::request_id;
 
@@ -85,7 +86,9 @@ pub fn announce(urls: &str) {
     let line = format!("latchd {version} listening on {urls}");
     match OUTPUTS.get() {
         Some(Outputs { format: LogFormat::Json, .. }) => tracing::info!(target: ON_STDOUT, version, urls, "{line}"),
-        Some(Outputs { stdout, .. }) => stdout.push(format!("{line}\n").as_bytes()),
+        Some(Outputs { stdout, .. }) => {
+            stdout.push(format!("{line}\n").as_bytes());
+        }
         None => {}
     }
 }
@@ -94,9 +97,25 @@ pub fn announce(urls: &str) {
 pub fn tell_failure(message: &str) {
     match OUTPUTS.get() {
         Some(Outputs { format: LogFormat::Json, .. }) => tracing::error!(target: FLUSH_TARGET, "{message}"),
-        Some(Outputs { log, .. }) => log.push(format!("latchd: {message}\n").as_bytes()),
+        Some(Outputs { log, .. }) => {
+            log.push(format!("latchd: {message}\n").as_bytes());
+        }
         None => {}
     }
+}
+
+/// Writes a line of the audit log among the others, whatever the level of the log is; `json` is an object. Returns whether the
+/// line was taken: `false` when the reader of the log has taken none for long.
+pub fn push_audit(json: &str) -> bool {
+    let Some(Outputs { log, format, .. }) = OUTPUTS.get() else { return true };
+    let time = clock::rfc3339_ms(clock::unix_time());
+    let line = match format {
+        LogFormat::Text => format!("{time}  INFO audit {json}\n"),
+        LogFormat::Json => {
+            format!("{{\"timestamp\":\"{time}\",\"level\":\"INFO\",\"message\":\"audit\",\"audit\":{json}}}\n")
+        }
+    };
+    log.push(line.as_bytes())
 }
 
 /// Waits until the last lines of the process are written, as long as their reader takes them.
@@ -153,7 +172,7 @@ impl io::Write for Writer<'_> {
         match request_id::current() {
             Some(id) => self.queue.push(&with_request_id(line, self.format, &id)),
             None => self.queue.push(line),
-        }
+        };
         if self.settles {
             self.queue.flush();
         }

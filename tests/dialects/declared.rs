@@ -87,7 +87,8 @@ async fn declared_dialect_is_found_everywhere() {
     let mut declarations = router::declarations();
     declarations.retain(|declaration| declaration.label != "kufuli");
     declarations.push(tiny());
-    let app = App::new(engine.clone(), access, Catalog::of(&declarations), &config);
+    let audit = compose::audit(&config).expect("no file");
+    let app = App::new(engine.clone(), access, audit, Catalog::of(&declarations), &config);
     let (router, labels) = router::compose(&declarations, &app, &config);
     // Router
     assert_eq!(ask(&router, "POST", "/tiny", "").await, "taken");

@@ -1,5 +1,6 @@
 //! Disks that lie, fill up, or go away.
 
+mod audit;
 mod directory;
 mod failing;
 mod full;

@@ -1,5 +1,6 @@
 //! What an attacker tries, room by room of the threat model: pages of others, proxies, credentials, peers, memory.
 
+mod audit;
 mod browsers;
 mod connections;
 mod files;

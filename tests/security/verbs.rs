@@ -6,6 +6,7 @@ mod redis;
 mod terraform;
 
 use super::rights::{KEY, PART, READER, keys, metric, with};
+use crate::support::audit::Trail;
 use crate::support::client::Client;
 use crate::support::grpc::GrpcClient;
 use crate::support::http::Response;
@@ -78,14 +79,20 @@ struct Verb {
     attempt: Attempt,
     /// It only reads, so a read-only key may.
     reads: bool,
+    /// It needs the admin role, and is in the audit log.
+    administers: bool,
 }
 
 const fn changes(what: &'static str, prepare: Prepare, attempt: Attempt) -> Verb {
-    Verb { what, prepare, attempt, reads: false }
+    Verb { what, prepare, attempt, reads: false, administers: false }
 }
 
 const fn reads(what: &'static str, prepare: Prepare, attempt: Attempt) -> Verb {
-    Verb { what, prepare, attempt, reads: true }
+    Verb { what, prepare, attempt, reads: true, administers: false }
+}
+
+const fn administers(what: &'static str, prepare: Prepare, attempt: Attempt) -> Verb {
+    Verb { what, prepare, attempt, reads: false, administers: true }
 }
 
 fn nothing(_: &mut Caller, _: &str) -> (String, String) {
@@ -320,10 +327,12 @@ fn state(server: &Server) -> Vec<String> {
 
 fn check(verbs: &[Verb]) {
     // So many sent without a secret are no guesses, but those with a wrong one would be.
-    let configuration = format!("{}[terraform]\nforce_unlock = true\n", keys());
+    let trail = Trail::new();
+    let audit = trail.configuration("refuse", "1MiB");
+    let configuration = format!("{}[terraform]\nforce_unlock = true\n{audit}", keys());
     let server = Spec::in_memory().api_key(KEY).configuration(configuration).start();
     // LDLM's sessions end with their connections, which is a change of its own.
-    let mut admins = Vec::new();
+    let (mut admins, mut administered) = (Vec::new(), 0);
     for (at, verb) in verbs.iter().enumerate() {
         let (name, mut admin) = (format!("verb{at}"), Caller::new(&server, Some(KEY)));
         let (proof, cookie) = (verb.prepare)(&mut admin, &name);
@@ -343,6 +352,9 @@ fn check(verbs: &[Verb]) {
             assert_eq!(state(&server), before, "{} by {who} left something behind", verb.what);
         }
         assert!((verb.attempt)(&mut admin, &asked), "{} by an admin", verb.what);
+        let outcomes = trail.lines().iter().filter(|line| line["outcome"] == "done").count();
+        administered += usize::from(verb.administers);
+        assert_eq!(outcomes, administered, "{} in the audit log", verb.what);
         admins.push(admin);
     }
 }

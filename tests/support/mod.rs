@@ -2,6 +2,7 @@
 //! Nothing here knows a dialect; those helpers live beside the tests of each dialect.
 #![allow(dead_code, reason = "a toolbox: the benchmark includes it too and uses only some of its tools")]
 
+pub mod audit;
 pub mod certificate;
 pub mod client;
 pub mod frames;

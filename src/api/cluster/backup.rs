@@ -2,9 +2,10 @@
 
 use super::members::operator;
 use crate::api::answer::{Answer, uncached};
+use crate::audit::{Act, Action};
 use crate::http::endpoint::{CREDENTIAL, errors};
 use crate::http::respond::{with_body, with_header};
-use crate::http::{AppState, Code, Failure, Problem};
+use crate::http::{AppState, Code, Failure, Problem, administration};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::request::Parts;
@@ -13,7 +14,7 @@ use futures_util::stream;
 
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-errors!(BackupErrors: Problem<'_>, [Code::Forbidden, Code::NotLeader, Code::NoQuorum, Code::ShuttingDown], CREDENTIAL);
+errors!(BackupErrors: Problem<'_>, [Code::Forbidden, Code::AuditUnwritten, Code::NotLeader, Code::NoQuorum, Code::ShuttingDown], CREDENTIAL);
 
 /// Take a backup
 ///
@@ -27,9 +28,14 @@ errors!(BackupErrors: Problem<'_>, [Code::Forbidden, Code::NotLeader, Code::NoQu
 // An error midway cuts the answer off. The format has an end mark, so a part is never taken for the whole.
 pub async fn backup(State(app): State<AppState>, head: Parts) -> Answer {
     let actor = operator(&app, &head, "take a backup").await?;
-    let backup = app.engine.backup().await.map_err(Failure::of)?;
-    let actor = &*actor.name;
-    tracing::info!(actor, "{actor} takes a backup");
+    let (engine, by) = (app.engine.clone(), administration::by(&actor, &head));
+    let begun = administration::carry_out(&app, by, Act::new(Action::Backup), async move {
+        let backup = engine.backup().await?;
+        let actor = &*actor.name;
+        tracing::info!(actor, "{actor} takes a backup");
+        Ok(backup)
+    });
+    let backup = begun.await?.map_err(Failure::of)?;
     let chunks = stream::unfold(backup, async |mut backup| backup.next().await.map(|chunk| (chunk, backup)));
     let response = with_body(StatusCode::OK, Some(BYTES), Body::from_stream(chunks));
     Ok(uncached(with_header(response, header::CONTENT_DISPOSITION, "attachment; filename=\"latchd.backup\"")))

@@ -2,6 +2,7 @@
 
 use crate::access::Identity;
 use crate::api::answer::{Answer, answer};
+use crate::audit::{Act, Action, By};
 use crate::engine::cluster_options::NODE_ID_MAX;
 use crate::engine::{ClusterView, Fault, MemberView, NodeState, check_address};
 use crate::http::auth::identify;
@@ -30,9 +31,10 @@ pub struct AddMemberRequest {
 }
 
 /// The errors of every change, besides those of every command.
-const CHANGE: [Code; 6] = [
+const CHANGE: [Code; 7] = [
     Code::InvalidField,
     Code::Forbidden,
+    Code::AuditUnwritten,
     Code::RunsAlone,
     Code::MembershipBusy,
     Code::NoSuchMember,
@@ -79,9 +81,10 @@ pub async fn add_member(State(app): State<AppState>, request: Request) -> Answer
     let node = node(Some(asked.node))?;
     let address = asked.address;
     check_address(&address).map_err(|error| Failure::of(error.into()))?;
-    let (state, by) = (Arc::clone(&app), actor.name.clone());
-    change(&app, async move {
-        state.engine.add_member(node, address.clone()).await?;
+    let act = Act::new(Action::AddMember).on("node", node).on("address", &*address);
+    let (engine, by) = (app.engine.clone(), Arc::clone(&actor.name));
+    change(&app, administration::by(&actor, &head), act, async move {
+        engine.add_member(node, address.clone()).await?;
         tracing::warn!(actor = &*by, node, ?address, "{by} added node {node} at {address:?} to the cluster");
         Ok(())
     })
@@ -100,9 +103,10 @@ pub async fn add_member(State(app): State<AppState>, request: Request) -> Answer
 pub async fn promote_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Answer {
     let actor = operator(&app, &head, RIGHT).await?;
     let node = node(capture(&captured, "node")?.parse().ok())?;
-    let (state, by) = (Arc::clone(&app), actor.name.clone());
-    change(&app, async move {
-        state.engine.promote_member(node).await?;
+    let act = Act::new(Action::PromoteMember).on("node", node);
+    let (engine, by) = (app.engine.clone(), Arc::clone(&actor.name));
+    change(&app, administration::by(&actor, &head), act, async move {
+        engine.promote_member(node).await?;
         tracing::warn!(actor = &*by, node, "{by} gave node {node} a vote");
         Ok(())
     })
@@ -122,9 +126,10 @@ pub async fn promote_member(State(app): State<AppState>, captured: Captured, hea
 pub async fn remove_member(State(app): State<AppState>, captured: Captured, head: Parts) -> Answer {
     let actor = operator(&app, &head, RIGHT).await?;
     let node = node(capture(&captured, "node")?.parse().ok())?;
-    let (state, by) = (Arc::clone(&app), actor.name.clone());
-    change(&app, async move {
-        state.engine.remove_member(node).await?;
+    let act = Act::new(Action::RemoveMember).on("node", node);
+    let (engine, by) = (app.engine.clone(), Arc::clone(&actor.name));
+    change(&app, administration::by(&actor, &head), act, async move {
+        engine.remove_member(node).await?;
         tracing::warn!(actor = &*by, node, "{by} removed node {node} from the cluster");
         Ok(())
     })
@@ -132,8 +137,13 @@ pub async fn remove_member(State(app): State<AppState>, captured: Captured, head
 }
 
 /// Carries a change out, and shows the cluster after it.
-async fn change(app: &AppState, act: impl Future<Output = Result<(), Fault>> + Send + 'static) -> Answer {
-    administration::carry_out(act).await.map_err(Failure::of)?;
+async fn change(
+    app: &AppState,
+    by: By,
+    act: Act,
+    work: impl Future<Output = Result<(), Fault>> + Send + 'static,
+) -> Answer {
+    administration::carry_out(app, by, act, work).await?.map_err(Failure::of)?;
     cluster(app).await
 }
 

@@ -28,7 +28,8 @@ pub struct ForceReleaseRequest {
     pub reason: String,
 }
 
-const REFUSED: [Code; 5] = [Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::NoSuchLock, Code::WrongKey];
+const REFUSED: [Code; 6] =
+    [Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::NoSuchLock, Code::WrongKey, Code::AuditUnwritten];
 errors!(ForceErrors: Problem<'_>, BODY, REFUSED, CREDENTIAL, WRITE);
 
 #[derive(IntoParams)]
@@ -100,7 +101,8 @@ async fn release(app: &AppState, hold: Result<(Name, HoldKey), Failure>, head: &
         let detail = "the hold ends under all its names, and this credential may not administer some of them";
         return Err(Failure::new(Code::Forbidden, detail).into());
     }
-    let released = administration::force_release(app, &actor.name, &name, &hold, &reason).await.map_err(Failure::of)?;
+    let by = administration::by(&actor, head);
+    let released = administration::force_release(app, by, &name, &hold, &reason).await?.map_err(Failure::of)?;
     let (name, waiter_granted) = (name.to_string(), released.waiter_granted);
     answer(&ForcedRelease { name, fencing_token: hold.token.0, waiter_granted, names })
 }

@@ -2,6 +2,7 @@
 
 use super::query::{NameInPath, lock_name, lock_name_in_query};
 use crate::api::answer::{Answer, answer};
+use crate::audit::{Act, Action};
 use crate::domain::{Field, Name};
 use crate::http::auth::identify_and_touch;
 use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
@@ -28,7 +29,8 @@ pub struct Resized {
     size: u32,
 }
 
-const REFUSED: [Code; 7] = [
+const REFUSED: [Code; 8] = [
+    Code::AuditUnwritten,
     Code::InvalidField,
     Code::LimitExceeded,
     Code::Forbidden,
@@ -81,14 +83,16 @@ async fn change(app: &AppState, name: Result<Name, Failure>, request: Request) -
         return Err(Failure::forbidden("change the size of", Some(&name)).into());
     }
     let size = asked_size(app, &app.body(&head, body).await?)?;
-    let (state, actor, lock) = (Arc::clone(app), actor.name.clone(), name.clone());
-    let resized = administration::carry_out(async move {
-        let size = state.engine.resize(lock.clone(), size).await?;
+    let (engine, by, lock) = (app.engine.clone(), administration::by(&actor, &head), name.clone());
+    let act = Act::new(Action::Resize).on("lock", &*name).on("size", size);
+    let actor = Arc::clone(&by.who);
+    let resized = administration::carry_out(app, by, act, async move {
+        let size = engine.resize(lock.clone(), size).await?;
         let (actor, lock) = (&*actor, &*lock);
         tracing::warn!(actor, ?lock, size, "{actor} changed the size of {lock:?} to {size}");
         Ok(size)
     });
-    let size = resized.await.map_err(Failure::of)?;
+    let size = resized.await?.map_err(Failure::of)?;
     answer(&Resized { name: name.to_string(), size })
 }
 

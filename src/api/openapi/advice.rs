@@ -79,6 +79,7 @@ advice! {
     Overloaded => "Ask again after a pause.",
     DiskFull => "Free disk space: the node has started on a full disk and shows what it holds; it goes on by itself.",
     DiskNearlyFull => "Free disk space. Releases and renewals still work.",
+    AuditUnwritten => "For the operator: look at the disk of the audit file. Until it can be written, administrative acts are refused, or go on without a line with `audit.on_failure = \"continue\"`.",
     NodeWiped => "Ask another node: nothing was done. For the operator: `latchd members remove` the node, then add it again.",
     NodeRemoved => "Ask another node: nothing was done. For the operator: stop the node, or `latchd members add` it again.",
     RunsAlone => "Start the node with `--peer-listen` and its certificates, then add the others.",

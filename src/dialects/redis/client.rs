@@ -72,7 +72,7 @@ impl Client {
     pub(super) fn holds(&self) -> Result<Holds<'_>, RedisError> {
         let identity = self.identity.as_ref().ok_or_else(unidentified)?;
         let caller = Caller { credential: identity.credential, address: AddressGroup::from(self.from).number() };
-        Ok(Holds { app: &self.shared.app, identity, caller })
+        Ok(Holds { app: &self.shared.app, identity, caller, from: self.from })
     }
 
     /// Remembers that this connection took a hold of these names.

@@ -3,12 +3,14 @@
 use super::error::RedisError;
 use super::value::{self, Value};
 use crate::access::Identity;
+use crate::audit::By;
 use crate::domain::view::{HoldView, LockView};
 use crate::domain::{Acquire, Caller, Dialect, HoldKey, Name, Proof, Refusal, Terms, Timestamp};
 use crate::engine::{Engine, Fault, Granted};
 use crate::http::auth::{may_read, may_take};
 use crate::http::{AppState, administration};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The engine, as one caller uses it.
@@ -16,6 +18,7 @@ pub struct Holds<'a> {
     pub app: &'a AppState,
     pub identity: &'a Identity,
     pub caller: Caller,
+    pub from: IpAddr,
 }
 
 /// A key, compared with a value.
@@ -245,9 +248,13 @@ impl Holds<'_> {
         }
     }
 
+    fn by(&self) -> By {
+        administration::by_at(self.identity, self.from)
+    }
+
     /// As `renew_by_key`, of another client's hold; leaves a line in the log.
     pub async fn force_lease(&self, name: &Name, hold: &HoldView, lease_ms: u64) -> Result<bool, RedisError> {
-        match administration::force_lease(self.app, &self.identity.name, name, hold, lease_ms).await {
+        match administration::force_lease(self.app, self.by(), name, hold, lease_ms).await? {
             Ok(()) => Ok(true),
             Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => Ok(false),
             Err(fault) => Err(fault.into()),
@@ -281,7 +288,7 @@ impl Holds<'_> {
     /// Ends another client's hold, and leaves a line in the log.
     pub async fn force_release(&self, command: &str, name: &Name, hold: &HoldView) -> Result<bool, RedisError> {
         let reason = format!("{command} of a client of the Redis protocol");
-        match administration::force_release(self.app, &self.identity.name, name, hold, &reason).await {
+        match administration::force_release(self.app, self.by(), name, hold, &reason).await? {
             Ok(_) => Ok(true),
             Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => Ok(false),
             Err(fault) => Err(fault.into()),

@@ -34,18 +34,19 @@ impl LineQueue {
         Self { bytes_max, state: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Takes a line in, or counts it as lost where there is no room. Never waits for the destination.
-    pub fn push(&self, line: &[u8]) {
+    /// Takes a line in, or counts it as lost where there is no room; returns which. Never waits for the destination.
+    pub fn push(&self, line: &[u8]) -> bool {
         let mut state = self.state.lock();
         if state.bytes + line.len() > self.bytes_max {
             state.lost += 1;
-            return;
+            return false;
         }
         state.bytes += line.len();
         state.accepted += 1;
         state.lines.push_back(line.to_vec());
         drop(state);
         self.changed.notify_all();
+        true
     }
 
     /// Lines that found no room, or could not be written.
@@ -97,7 +98,9 @@ mod tests {
     #[test]
     fn lines_beyond_the_queue_are_counted_as_lost() {
         let queue = LineQueue::new(10);
-        [b"12345".as_slice(), b"6789", b"too long", b"x", b"y"].iter().for_each(|line| queue.push(line));
+        [b"12345".as_slice(), b"6789", b"too long", b"x", b"y"].iter().for_each(|line| {
+            queue.push(line);
+        });
         assert_eq!(queue.lost(), 2);
         let line = queue.next().expect("a line is first");
         assert_eq!(line, b"12345");

@@ -1,7 +1,8 @@
 //! The verbs of latchd's own API.
 
 use super::{
-    Asked, Caller, Verb, changes, check, held_by_name, held_by_session, held_in_get_lock, nothing, reads, session,
+    Asked, Caller, Verb, administers, changes, check, held_by_name, held_by_session, held_in_get_lock, nothing, reads,
+    session,
 };
 use serde_json::{Value, json};
 
@@ -14,14 +15,14 @@ const OWN: [Verb; 7] = [
     }),
     reads("GET /v1/sessions", nothing, |caller, _| caller.asks("GET", "/v1/sessions", &Value::Null)),
     reads("GET /metrics", nothing, |caller, _| caller.asks("GET", "/metrics", &Value::Null)),
-    changes("DELETE /v1/locks/{name}/holds/{key}", held_in_get_lock, |caller, asked| {
+    administers("DELETE /v1/locks/{name}/holds/{key}", held_in_get_lock, |caller, asked| {
         caller.asks("DELETE", &format!("/v1/locks/{}/holds/{}?reason=x", asked.name, asked.proof), &Value::Null)
     }),
-    changes("DELETE /v1/holds", held_in_get_lock, |caller, asked| {
+    administers("DELETE /v1/holds", held_in_get_lock, |caller, asked| {
         let target = format!("/v1/holds?name={}&key={}&reason=x", asked.name, asked.proof);
         caller.asks("DELETE", &target, &Value::Null)
     }),
-    changes("GET /v1/backup", nothing, |caller, _| caller.asks("GET", "/v1/backup", &Value::Null)),
+    administers("GET /v1/backup", nothing, |caller, _| caller.asks("GET", "/v1/backup", &Value::Null)),
 ];
 
 fn leads(admin: &mut Caller, name: &str) -> (String, String) {
@@ -89,10 +90,10 @@ const FENCES_AND_SIZES: [Verb; 5] = [
         caller.asks("GET", &format!("/v1/fence?name={}&token={}", asked.name, asked.proof), &Value::Null)
     }),
     changes("POST /v1/fence", token_held, marked),
-    changes("PUT /v1/locks/{name}/size", counted, |caller, asked| {
+    administers("PUT /v1/locks/{name}/size", counted, |caller, asked| {
         caller.asks("PUT", &format!("/v1/locks/{}/size", asked.name), &json!({"size": 3}))
     }),
-    changes("PUT /v1/size", counted, |caller, asked| {
+    administers("PUT /v1/size", counted, |caller, asked| {
         caller.asks("PUT", &format!("/v1/size?name={}", asked.name), &json!({"size": 3}))
     }),
 ];

@@ -1,6 +1,6 @@
 //! The verbs of Terraform's dialect.
 
-use super::{Caller, Verb, changes, check, nothing};
+use super::{Caller, Verb, administers, changes, check, nothing};
 use serde_json::{Value, json};
 
 fn held(admin: &mut Caller, name: &str) -> (String, String) {
@@ -25,7 +25,7 @@ const TERRAFORM: [Verb; 5] = [
     changes("DELETE /terraform/{name}/lock", held, |caller, asked| {
         locked(caller, "DELETE", &format!("/terraform/{}/lock", asked.name))
     }),
-    changes("UNLOCK /terraform/{name} without a body", held, |caller, asked| {
+    administers("UNLOCK /terraform/{name} without a body", held, |caller, asked| {
         caller.asks("UNLOCK", &format!("/terraform/{}", asked.name), &Value::Null)
     }),
 ];

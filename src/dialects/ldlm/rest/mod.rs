@@ -12,8 +12,10 @@ mod places;
 mod request;
 mod schema;
 
+use crate::access::Identity;
+use crate::audit::{Act, Action};
 use crate::domain::time::round_up_ms;
-use crate::domain::{Dialect, Refusal};
+use crate::domain::{Dialect, Refusal, SessionId};
 use crate::engine::Fault;
 use crate::http::auth::{caller, identify, may_use};
 use crate::http::connection::client;
@@ -21,7 +23,7 @@ use crate::http::cookie::{self, RequestCookie, request_cookie};
 use crate::http::endpoint::{BODY, Chapter, Documentation, IdempotencyHeader, KEYED, WRITE, add_schema, errors};
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::unknown_fields::check_misplaced;
-use crate::http::{AppState, Code, Declaration, Failure, HoldDialect, Query, Routes, key, respond};
+use crate::http::{AppState, Code, Declaration, Failure, HoldDialect, Query, Routes, administration, key, respond};
 use answer::SessionError;
 use axum::body::Body;
 use axum::extract::{FromRef, Request, State};
@@ -32,6 +34,7 @@ use fields::{FIELDS, IN_BODY};
 use in_session::{Rejection, RequestInSession};
 use request::SessionRequest;
 use schema::{GatewayError, IN_SESSION, MESSAGE, SessionAnswer};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub static DECLARATION: Declaration = Declaration {
@@ -110,7 +113,7 @@ async fn nothing_here(app: &AppState, head: &Parts) -> Response {
 }
 
 errors!(OpenErrors: GatewayError, BODY, MESSAGE, WRITE, [Code::SessionsFull, Code::DiskNearlyFull, Code::TableFull, Code::ShareFull], KEYED);
-errors!(CloseErrors: GatewayError, [Code::TooManyAttempts, Code::Forbidden], WRITE, IN_SESSION);
+errors!(CloseErrors: GatewayError, [Code::TooManyAttempts, Code::Forbidden, Code::AuditUnwritten], WRITE, IN_SESSION);
 
 /// Open a session
 ///
@@ -181,7 +184,7 @@ async fn close(app: &AppState, head: &Parts) -> Result<Response, Failure> {
         RequestCookie::Empty | RequestCookie::Unreadable => return Ok(SessionError::NotFound.response()),
     };
     may_use(app, &identity, head, session).await.map_err(|fault| answer::from_fault(&fault))?;
-    match app.engine.close_session(session).await {
+    match close_for(app, &identity, head, session).await? {
         Ok(()) => {
             let mut response = respond::json(StatusCode::OK, answer::session(None));
             response.headers_mut().insert(header::SET_COOKIE, cookie::cleared(client(head).https));
@@ -190,4 +193,26 @@ async fn close(app: &AppState, head: &Parts) -> Result<Response, Failure> {
         Err(Fault::Refused(Refusal::SessionUnknown)) => Ok(SessionError::NotFound.response()),
         Err(fault) => Err(answer::from_fault(&fault)),
     }
+}
+
+/// An admin may close a session that another credential has opened, which is an act of an operator.
+async fn close_for(
+    app: &AppState,
+    identity: &Identity,
+    head: &Parts,
+    session: SessionId,
+) -> Result<Result<(), Fault>, Failure> {
+    let owned = app.engine.check_session_of(session, caller(identity, head)).await;
+    if !matches!(owned, Err(Fault::Refused(Refusal::SessionOfAnother))) {
+        return Ok(app.engine.close_session(session).await);
+    }
+    let act = Act::new(Action::EndSession).on("session", session.handle());
+    let (engine, by) = (app.engine.clone(), administration::by(identity, head));
+    let (actor, label) = (Arc::clone(&by.who), session.handle());
+    administration::carry_out(app, by, act, async move {
+        engine.close_session(session).await?;
+        tracing::warn!(actor = &*actor, session = label, "{actor} closed the session {label} of another credential");
+        Ok(())
+    })
+    .await
 }

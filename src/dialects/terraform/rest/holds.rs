@@ -52,7 +52,7 @@ const REFUSED: [Code; 5] =
     [Code::InvalidField, Code::LimitExceeded, Code::UnsupportedMediaType, Code::Forbidden, Code::NotYet];
 
 errors!(LockErrors: Problem<'_>, BODY, REFUSED, CREDENTIAL, WRITE, NEW_HOLD, [Code::WaitTimedOut, Code::TokensExhausted]);
-errors!(UnlockErrors: Problem<'_>, BODY, REFUSED, CREDENTIAL, WRITE);
+errors!(UnlockErrors: Problem<'_>, BODY, REFUSED, CREDENTIAL, WRITE, [Code::AuditUnwritten]);
 
 /// Take a lock
 ///
@@ -157,7 +157,7 @@ async fn unlock_by_post() {}
 
 /// Terraform's forced unlock, which sends nothing: ends the hold that this dialect has of the lock.
 pub async fn force_unlock(asked: &Asked<'_>) -> Result<Response, Failure> {
-    let (state, name, actor) = (asked.state, &asked.name, &*asked.identity.name);
+    let (state, name) = (asked.state, &asked.name);
     if !state.force_unlock {
         let detail = "ID is needed: send the LockInfo of the hold, or at least its ID; an UNLOCK without a body, as \
             `terraform force-unlock` sends it, must be allowed";
@@ -172,7 +172,8 @@ pub async fn force_unlock(asked: &Asked<'_>) -> Result<Response, Failure> {
         return asked.not_unlocked();
     };
     let reason = "an UNLOCK of Terraform without an ID";
-    match administration::force_release(&state.app, actor, name, hold, reason).await {
+    let by = administration::by(asked.identity, asked.head);
+    match administration::force_release(&state.app, by, name, hold, reason).await? {
         Ok(_) => {}
         // It was released meanwhile.
         Err(Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey)) => return asked.not_unlocked(),

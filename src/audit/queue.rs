@@ -1,0 +1,87 @@
+//! Lines on their way to the file: one thread writes them, and who waits for one gives up after a while.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Lines that may wait: they pile up only while the disk hangs.
+const LINES_MAX: usize = 256;
+/// The same in bytes.
+const BYTES_MAX: usize = 4 << 20;
+
+/// Why a line was not written.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unwritten {
+    #[error("too many lines wait for the disk")]
+    QueueFull,
+    #[error("the disk takes longer than audit.write_timeout")]
+    TimedOut,
+    #[error("the log takes no line")]
+    LogFull,
+    #[error("{0}")]
+    Failed(String),
+}
+
+struct Waiting {
+    line: Vec<u8>,
+    written: oneshot::Sender<Result<(), Unwritten>>,
+}
+
+/// The way to the thread, which ends with it.
+pub struct FileQueue {
+    lines: SyncSender<Waiting>,
+    waiting_bytes: Arc<AtomicUsize>,
+    timeout: Duration,
+}
+
+impl FileQueue {
+    /// Begins a thread that calls `append` with each line.
+    pub fn start(
+        append: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
+        timeout: Duration,
+    ) -> io::Result<FileQueue> {
+        let (lines, arriving) = sync_channel(LINES_MAX);
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let bytes = Arc::clone(&waiting_bytes);
+        std::thread::Builder::new()
+            .name("latchd-audit".to_owned())
+            .spawn(move || write_all(&arriving, append, &bytes))?;
+        Ok(FileQueue { lines, waiting_bytes, timeout })
+    }
+
+    /// Resolves when the line is written. One that was given up is not written later, unless the disk has begun with it.
+    pub async fn write(&self, line: Vec<u8>) -> Result<(), Unwritten> {
+        let bytes = line.len();
+        let (written, is_written) = oneshot::channel();
+        if self.waiting_bytes.fetch_add(bytes, Relaxed) + bytes > BYTES_MAX {
+            self.waiting_bytes.fetch_sub(bytes, Relaxed);
+            return Err(Unwritten::QueueFull);
+        }
+        if let Err(refused) = self.lines.try_send(Waiting { line, written }) {
+            self.waiting_bytes.fetch_sub(bytes, Relaxed);
+            return Err(match refused {
+                TrySendError::Full(_) => Unwritten::QueueFull,
+                TrySendError::Disconnected(_) => Unwritten::Failed("the thread that writes has ended".to_owned()),
+            });
+        }
+        match tokio::time::timeout(self.timeout, is_written).await {
+            Ok(Ok(written)) => written,
+            Ok(Err(_)) => Err(Unwritten::Failed("the thread that writes has ended".to_owned())),
+            Err(_) => Err(Unwritten::TimedOut),
+        }
+    }
+}
+
+fn write_all(lines: &Receiver<Waiting>, mut append: impl FnMut(&[u8]) -> io::Result<()>, waiting_bytes: &AtomicUsize) {
+    for Waiting { line, written } in lines {
+        // Whoever gave up has told its client that nothing is done, or that it was done without a line.
+        if !written.is_closed() {
+            let result = append(&line).map_err(|error| Unwritten::Failed(error.to_string()));
+            drop(written.send(result));
+        }
+        waiting_bytes.fetch_sub(line.len(), Relaxed);
+    }
+}

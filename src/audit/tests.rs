@@ -1,0 +1,130 @@
+//! Disks that fail or hang, and what becomes of acts meanwhile.
+
+use super::{Act, Action, Audit, By, Counts, Destination, FileQueue, OnFailure, Outcome, Unwritten};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+/// A disk that waits for leave before each line, or fails.
+#[derive(Clone, Default)]
+struct Disk {
+    lines: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Disk {
+    fn take(&self, line: &[u8]) {
+        assert!(line.ends_with(b"\n") && line.iter().filter(|byte| **byte < b' ').count() == 1, "one line");
+        self.lines.lock().push(serde_json::from_slice(line).expect("JSON"));
+    }
+
+    fn audit(&self, on_failure: OnFailure, before: impl Fn() -> io::Result<()> + Send + 'static) -> Audit {
+        let disk = self.clone();
+        let append = move |line: &[u8]| {
+            before()?;
+            disk.take(line);
+            Ok(())
+        };
+        let queue = FileQueue::start(append, Duration::from_millis(50)).expect("a thread");
+        Audit::new(7, Destination::File(queue), on_failure)
+    }
+}
+
+fn by() -> By {
+    By { who: "ops\n\"x".into(), role: "admin", from: "192.0.2.7".parse().expect("an address") }
+}
+
+fn act() -> Act {
+    Act::new(Action::Resize).on("lock", "a\nb\u{7}\u{2028}\"\\").on("size", 3).because("slow\r\n{}")
+}
+
+/// A disk that takes a line for each message; it hangs until then.
+fn hanging(disk: &Disk, on_failure: OnFailure) -> (Audit, Sender<()>) {
+    let (leave, leaves) = channel();
+    let leaves: Mutex<Receiver<()>> = Mutex::new(leaves);
+    let audit = disk.audit(on_failure, move || leaves.lock().recv().map_err(|_| io::Error::other("gone")));
+    (audit, leave)
+}
+
+#[tokio::test]
+async fn act_has_a_line_before_and_one_after_it() {
+    let disk = Disk::default();
+    let audit = disk.audit(OnFailure::Refuse, || Ok(()));
+    let begun = audit.begin(by(), act()).await.expect("written");
+    assert_eq!(disk.lines.lock().len(), 1, "before the act");
+    audit.end(begun, Outcome::Refused("not-counted")).await;
+    audit.refused_credential("2001:db8::1".parse().expect("an address"), "not known", 4).await;
+    let lines = disk.lines.lock();
+    let [intent, outcome, refused] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!((&intent["stage"], &outcome["stage"]), (&json!("intent"), &json!("outcome")));
+    assert_eq!((&intent["act"], intent["act"].as_str().map(str::len)), (&outcome["act"], Some(32)));
+    let told = json!({"lock": "a\nb\u{7}\u{2028}\"\\", "size": 3});
+    for line in [intent, outcome] {
+        assert_eq!(
+            (&line["who"], &line["role"], &line["from"]),
+            (&json!("ops\n\"x"), &json!("admin"), &json!("192.0.2.7"))
+        );
+        assert_eq!((&line["action"], &line["target"], &line["node"]), (&json!("resize"), &told, &json!(7)));
+        assert_eq!(line["reason"], json!("slow\r\n{}"));
+    }
+    assert_eq!((&outcome["outcome"], &outcome["error"]), (&json!("refused"), &json!("not-counted")));
+    assert_eq!((&refused["stage"], &refused["from"]), (&json!("refused-credential"), &json!("2001:db8::1")));
+    assert_eq!((&refused["left_out"], refused.get("who")), (&json!(4), None));
+    assert_eq!(audit.counts(), Counts { written: 3, ..Counts::default() });
+}
+
+#[tokio::test]
+async fn full_disk_refuses_acts_or_lets_them_go_on_as_configured() {
+    for (on_failure, goes_on) in [(OnFailure::Refuse, false), (OnFailure::Continue, true)] {
+        let disk = Disk::default();
+        let audit = disk.audit(on_failure, || Err(io::ErrorKind::StorageFull.into()));
+        let begun = audit.begin(by(), act()).await;
+        assert_eq!(begun.is_ok(), goes_on, "{on_failure:?}");
+        assert_eq!((audit.counts().failed, audit.counts().written), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn disk_that_hangs_is_given_up_and_writes_nothing_of_it_later() {
+    for (on_failure, goes_on) in [(OnFailure::Refuse, false), (OnFailure::Continue, true)] {
+        let disk = Disk::default();
+        let (audit, leave) = hanging(&disk, on_failure);
+        // The first is with the disk when it is given up, the second waits behind it.
+        for _ in 0..2 {
+            assert_eq!(audit.begin(by(), act()).await.is_ok(), goes_on, "{on_failure:?}");
+        }
+        for _ in 0..8 {
+            leave.send(()).expect("it waits");
+        }
+        let begun = audit.begin(by(), act()).await.expect("it takes lines again");
+        let lines = disk.lines.lock().clone();
+        let [late, last] = &lines[..] else { panic!("{lines:?}") };
+        assert_eq!((&late["stage"], &last["stage"]), (&json!("intent"), &json!("intent")), "{on_failure:?}");
+        audit.end(begun, Outcome::Done).await;
+    }
+}
+
+#[tokio::test]
+async fn queue_of_a_hanging_disk_is_bounded() {
+    let (leave, leaves) = channel::<()>();
+    let append = move |_: &[u8]| leaves.recv().map_err(|_| io::Error::other("gone"));
+    let queue = Arc::new(FileQueue::start(append, Duration::from_millis(100)).expect("a thread"));
+    let asked: Vec<_> = (0..8)
+        .map(|_| {
+            let queue = Arc::clone(&queue);
+            tokio::spawn(async move { queue.write(vec![b'x'; 1 << 20]).await })
+        })
+        .collect();
+    let mut refused = Vec::new();
+    for asked in asked {
+        refused.push(asked.await.expect("no panic").expect_err("it hangs"));
+    }
+    assert_eq!(refused.iter().filter(|reason| **reason == Unwritten::QueueFull).count(), 4, "{refused:?}");
+    leave.send(()).expect("it waits");
+    leave.send(()).expect("it waits");
+    assert_eq!(queue.write(vec![b'x'; 4 << 20]).await, Ok(()), "all have given their room back");
+    drop(leave);
+    assert_eq!(queue.write(vec![b'x']).await, Err(Unwritten::Failed("gone".to_owned())));
+}
