@@ -33,14 +33,14 @@ macro_rules! actions {
 }
 
 actions! {
-    ForceRelease = "force-release", "The hold of another client is ended.";
-    ForceLease = "force-lease", "The hold of another client gets another lease.";
-    Resize = "resize", "A counted lock gets another size.";
-    EndSession = "end-session", "A session of another credential is closed.";
-    AddMember = "add-member", "A node is added to the cluster, without a vote.";
-    PromoteMember = "promote-member", "A node gets a vote.";
-    RemoveMember = "remove-member", "A node is taken out of the cluster.";
-    Backup = "backup", "A backup is begun: it has every key and session id.";
+    ForceRelease = "force-release", "The hold of another client is ended";
+    ForceLease = "force-lease", "The hold of another client gets another lease";
+    Resize = "resize", "A counted lock gets another size";
+    EndSession = "end-session", "A session of another credential is closed";
+    AddMember = "add-member", "A node is added to the cluster, without a vote";
+    PromoteMember = "promote-member", "A node gets a vote";
+    RemoveMember = "remove-member", "A node is taken out of the cluster";
+    Backup = "backup", "A backup is begun: it has every key and session id";
 }
 
 /// Who asks, and from where.

@@ -18,7 +18,7 @@ pub struct AuditConfig {
     file_bytes_max: u64,
     #[serde(deserialize_with = "positive")]
     files_max: u32,
-    fsync: bool,
+    flush: bool,
     pub on_failure: OnFailure,
     #[serde(deserialize_with = "positive_duration")]
     pub write_timeout: Duration,
@@ -27,7 +27,7 @@ pub struct AuditConfig {
 impl AuditConfig {
     /// The file that lines go to; `None` for the log.
     pub fn file(&self) -> Option<FileOptions> {
-        let AuditConfig { file_bytes_max: bytes_max, files_max, fsync, .. } = *self;
+        let AuditConfig { file_bytes_max: bytes_max, files_max, flush: fsync, .. } = *self;
         let path = self.file.clone();
         (!path.as_os_str().is_empty()).then_some(FileOptions { path, bytes_max, files_max, fsync })
     }

@@ -3,6 +3,7 @@
 use super::markdown::{Page, files, root};
 use crate::support::client::Client;
 use crate::support::spec::Spec;
+use latchd::audit::Action;
 use latchd::http::code::Code;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -66,6 +67,12 @@ fn metrics_are_those_of_the_server() {
     }
     assert!(metrics.len() > 50, "only {} metrics were found", metrics.len());
     check("docs/metrics.md", "metrics", &made);
+}
+
+#[test]
+fn acts_are_those_of_the_audit_log() {
+    let rows = Action::ALL.iter().map(|action| row(&[&format!("`{}`", action.name()), action.about()]));
+    check("docs/audit.md", "acts", &rows.fold(head(&["action", "what it is"]), |made, row| made + &row));
 }
 
 fn document() -> Value {

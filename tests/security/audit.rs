@@ -50,7 +50,7 @@ fn do_all(server: &Server, admin: &mut Client) -> Vec<String> {
         admin.post("/v1/cluster/members/4/promote", &json!({})),
         admin.delete("/v1/cluster/members/4"),
     ] {
-        assert_eq!(answer.json()["code"], "runs-alone");
+        assert!(matches!(answer.status, 404 | 409), "it runs alone: {}", answer.text());
     }
     let cookie = holder.cookie("ldlm-session").expect("a cookie").to_owned();
     let mut thief = with(server, KEY);
