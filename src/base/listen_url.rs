@@ -45,14 +45,19 @@ pub struct ListenUrl {
     /// An address without brackets, or a host name.
     pub host: String,
     pub port: u16,
+    /// Each connection begins with a header of the PROXY protocol (`?proxy_protocol`).
+    pub proxy_protocol: bool,
 }
 
+/// The end of a URL whose listener takes connections with a header of the PROXY protocol.
+const PROXY_PROTOCOL: &str = "?proxy_protocol";
+
 /// What is accepted, for messages.
-pub const ACCEPTED: &str =
-    "expected a URL like https://127.0.0.1:8443, http://[::1]:8080, https://localhost:0 or redis://127.0.0.1:6379";
+pub const ACCEPTED: &str = "expected a URL like https://127.0.0.1:8443, http://[::1]:8080, https://localhost:0, \
+                            redis://127.0.0.1:6379 or https://0.0.0.0:8443?proxy_protocol";
 
 impl ListenUrl {
-    /// Parses `scheme://host:port`.
+    /// Parses `scheme://host:port`, with or without `?proxy_protocol`.
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let scheme = match scheme {
@@ -62,6 +67,7 @@ impl ListenUrl {
             "rediss" => Scheme::Rediss,
             _ => return None,
         };
+        let (rest, proxy_protocol) = rest.strip_suffix(PROXY_PROTOCOL).map_or((rest, false), |rest| (rest, true));
         let (host, port) = rest.strip_suffix('/').unwrap_or(rest).rsplit_once(':')?;
         let port = port.parse().ok()?;
         let host = match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
@@ -69,7 +75,7 @@ impl ListenUrl {
             None if is_host(host) => host.to_owned(),
             None => return None,
         };
-        Some(Self { scheme, host, port })
+        Some(Self { scheme, host, port, proxy_protocol })
     }
 
     /// Whether only this machine can reach it. A host name other than `localhost` counts as reachable.
@@ -83,8 +89,13 @@ impl ListenUrl {
 
 impl fmt::Display for ListenUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scheme, host, port } = self;
-        if host.contains(':') { write!(f, "{scheme}://[{host}]:{port}") } else { write!(f, "{scheme}://{host}:{port}") }
+        let Self { scheme, host, port, proxy_protocol } = self;
+        let end = if *proxy_protocol { PROXY_PROTOCOL } else { "" };
+        if host.contains(':') {
+            write!(f, "{scheme}://[{host}]:{port}{end}")
+        } else {
+            write!(f, "{scheme}://{host}:{port}{end}")
+        }
     }
 }
 
@@ -112,6 +123,7 @@ mod tests {
             "http://0.0.0.0:1",
             "redis://h:1",
             "rediss://h:1",
+            "https://[::]:1?proxy_protocol",
         ] {
             assert_eq!(ListenUrl::parse(text).expect(text).to_string(), text);
         }
@@ -125,6 +137,7 @@ mod tests {
             "http://a b:1",
             "http://h:1/x",
             "http://[h]:1",
+            "http://h:1?proxy",
         ] {
             assert_eq!(ListenUrl::parse(bad), None, "{bad}");
         }

@@ -107,9 +107,11 @@ fn not_ready(client: &Client, error: ClientError) -> String {
 
 /// A URL of the configured server that its own machine can reach.
 fn url_of(config: &Config) -> Result<String, Failure> {
-    let plain = config.listen.iter().find(|url| url.scheme == Scheme::Http);
-    let listens = config.server.probe_listen.as_ref().or(plain).or(config.listen.first());
-    let listens = listens.ok_or_else(|| "listen is empty".to_owned())?;
+    let mut direct = config.listen.iter().filter(|url| !url.proxy_protocol && !url.scheme.is_redis());
+    let plain = direct.clone().find(|url| url.scheme == Scheme::Http);
+    let listens = config.server.probe_listen.as_ref().or(plain).or_else(|| direct.next());
+    let listens =
+        listens.ok_or_else(|| "no URL in listen can be asked without a proxy: set server.probe_listen".to_owned())?;
     if listens.port == 0 {
         return Err(format!("{listens} names no port: set one, or server.probe_listen, or give --url").into());
     }
@@ -140,6 +142,10 @@ mod tests {
         assert_eq!(asked(&[("listen", "https://10.0.0.7:9000,http://10.0.0.7:80")]), "http://10.0.0.7:80");
         let both = [("listen", "https://0.0.0.0:9000"), ("server.probe_listen", "http://0.0.0.0:8081")];
         assert_eq!(asked(&both), "http://127.0.0.1:8081");
+        let proxied = "https://10.0.0.7:9000?proxy_protocol";
+        let mixed = format!("redis://10.0.0.7:1,{proxied},https://10.0.0.7:9001");
+        assert_eq!(asked(&[("listen", &mixed)]), "https://10.0.0.7:9001");
+        assert!(url(&[("listen", proxied)]).unwrap_err().message.contains("set server.probe_listen"));
         assert!(url(&[("listen", "https://127.0.0.1:0")]).unwrap_err().message.contains("names no port"));
     }
 }

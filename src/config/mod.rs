@@ -152,6 +152,14 @@ impl Config {
         if self.listen.is_empty() {
             return conflict("listen is empty: name at least one URL, e.g. --listen https://127.0.0.1:8443".to_owned());
         }
+        if let Some(url) = self.listen.iter().find(|url| url.proxy_protocol)
+            && self.server.trusted_proxies.is_empty()
+        {
+            return conflict(format!(
+                "listen = {url} asks for the PROXY protocol, but nobody may speak it: name the load balancers in \
+                 server.trusted_proxies"
+            ));
+        }
         if self.data_dir.as_os_str().is_empty() && !self.in_memory {
             return conflict("data_dir is empty: name a directory (--data-dir) or choose --in-memory".to_owned());
         }

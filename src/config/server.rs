@@ -108,7 +108,10 @@ fn plain_url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ListenUrl>, D:
     if text.is_empty() {
         return Ok(None);
     }
-    ListenUrl::parse(&text).filter(|url| url.scheme == Scheme::Http).map(Some).ok_or_else(expected)
+    ListenUrl::parse(&text)
+        .filter(|url| url.scheme == Scheme::Http && !url.proxy_protocol)
+        .map(Some)
+        .ok_or_else(expected)
 }
 
 fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {

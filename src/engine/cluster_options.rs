@@ -97,7 +97,7 @@ const ACCEPTED: &str = "a URL like https://10.0.0.1:9443 with https and a port";
 
 /// The URL of a node, whose scheme and port are those that nodes listen on.
 pub fn peer_url(text: &str) -> Option<ListenUrl> {
-    ListenUrl::parse(text).filter(|url| url.scheme == Scheme::Https && url.port != 0)
+    ListenUrl::parse(text).filter(|url| url.scheme == Scheme::Https && url.port != 0 && !url.proxy_protocol)
 }
 
 fn optional_url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ListenUrl>, D::Error> {

@@ -3,7 +3,6 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +15,13 @@ use tokio::net::TcpStream;
 use super::edge::{Edge, EdgeContext};
 use super::http2::Guarded;
 use super::link::{Link, Links};
-use super::parse_errors::{self, PROXY_PROTOCOL_ADVICE, ParseErrorStream, is_proxy_header};
-use super::socket;
+use super::parse_errors::{self, PROXY_PROTOCOL_ADVICE, ParseErrorStream};
+use super::proxy_header::{ProxyHeaderError, is_proxy_header};
 use super::tracked::Tracked;
+use super::transport::Transport;
 use crate::access::AddressPool;
 use crate::config::Scheme;
 use crate::http::address_limits;
-use crate::http::connection::ClientAddr;
 use crate::telemetry::Metrics;
 
 /// How long a refused client may take to read its refusal.
@@ -38,7 +37,7 @@ const WRONG_SCHEME: &str = concat!(
 );
 
 /// The error of a connection that is refused before its handshake.
-const TOO_MANY: io::ErrorKind = io::ErrorKind::ConnectionRefused;
+const REFUSED_EARLY: io::ErrorKind = io::ErrorKind::ConnectionRefused;
 
 /// A boxed [`Accept::Future`].
 type Accepting<T, S> = Pin<Box<dyn Future<Output = io::Result<(T, S)>> + Send>>;
@@ -46,7 +45,7 @@ type Accepting<T, S> = Pin<Box<dyn Future<Output = io::Result<(T, S)>> + Send>>;
 /// The acceptor of one listener.
 #[derive(Clone)]
 pub struct EdgeAcceptor<F> {
-    pub scheme: Scheme,
+    pub transport: Transport,
     pub links: Arc<Links>,
     pub context: Arc<EdgeContext>,
     /// Makes the service of a connection.
@@ -62,14 +61,17 @@ where
     type Service = Edge<L>;
     type Future = Accepting<Tracked, Edge<L>>;
 
-    fn accept(&self, stream: TcpStream, router: Router) -> Self::Future {
+    fn accept(&self, mut stream: TcpStream, router: Router) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
-            socket::prepare(&stream)?;
-            let peer = client_addr(stream.peer_addr()?, this.scheme);
+            let peer = match this.transport.open(&mut stream).await {
+                Ok(peer) => peer,
+                Err(ProxyHeaderError::Io(error)) => return Err(error),
+                Err(error) => return Err(this.refuse_early(stream, 400, "Bad Request", &error.to_string()).await),
+            };
             match this.links.admit(peer, this.context.trusted.trust(peer.ip)) {
                 Ok(link) => {
-                    if this.scheme == Scheme::Https {
+                    if this.transport.scheme == Scheme::Https {
                         match first_bytes(&stream).await {
                             begin if is_proxy_header(&begin) => {
                                 let refusal = parse_errors::refusal(400, "Bad Request", PROXY_PROTOCOL_ADVICE);
@@ -96,16 +98,20 @@ where
 }
 
 impl<F> EdgeAcceptor<F> {
-    /// Refuses a connection over the limits; sends an error body only on plain HTTP and while few refusals are pending.
+    /// Refuses a connection over the limits.
     async fn refuse_over_limit(&self, stream: TcpStream, pool: AddressPool) -> io::Error {
+        self.refuse_early(stream, 503, "Service Unavailable", &format!("{} reached", pool.config_key())).await
+    }
+
+    /// Sends an error body only on plain HTTP and while few refusals are pending.
+    async fn refuse_early(&self, stream: TcpStream, status: u16, title: &str, detail: &str) -> io::Error {
         let refusing = Arc::clone(&self.links.refusing);
-        if self.scheme == Scheme::Http
+        if self.transport.scheme == Scheme::Http
             && let Ok(_permit) = refusing.try_acquire_owned()
         {
-            let detail = format!("{} reached", pool.config_key());
-            return refuse(stream, &parse_errors::refusal(503, "Service Unavailable", &detail)).await;
+            return refuse(stream, &parse_errors::refusal(status, title, detail)).await;
         }
-        io::Error::new(TOO_MANY, "too many connections")
+        io::Error::new(REFUSED_EARLY, detail)
     }
 }
 
@@ -132,7 +138,7 @@ where
         let metrics = Arc::clone(&self.metrics);
         Box::pin(async move {
             accepted.await.inspect_err(|error| {
-                if error.kind() != TOO_MANY {
+                if error.kind() != REFUSED_EARLY {
                     metrics.tls_failures.inc();
                     tracing::debug!(peer, %error, "the TLS handshake with {peer} has failed: {error}");
                 }
@@ -167,10 +173,6 @@ where
             Ok((Guarded::new(stream, edge.link(), edge.clock()), edge))
         })
     }
-}
-
-fn client_addr(peer: SocketAddr, scheme: Scheme) -> ClientAddr {
-    ClientAddr { ip: peer.ip().to_canonical(), https: scheme == Scheme::Https }
 }
 
 /// What the client sends first, as far as it came at once: enough to tell TLS from what is none. Of a client that sends

@@ -20,6 +20,8 @@ pub struct BindError {
 
 pub struct Bound {
     pub scheme: Scheme,
+    /// See [`ListenUrl::proxy_protocol`].
+    pub proxy_protocol: bool,
     pub listener: TcpListener,
     pub address: SocketAddr,
 }
@@ -36,10 +38,16 @@ impl Bound {
         let mut bound: Vec<Self> = Vec::new();
         for (url, mut wanted) in resolved {
             // A name and its address, say: what is listened on already needs no second listener.
-            wanted.retain(|address| !bound.iter().any(|bound| bound.scheme == url.scheme && bound.address == *address));
-            bound.extend(bind(url.scheme, &wanted, &addresses).map_err(|reason| failed(url, reason))?);
+            wanted.retain(|address| !bound.iter().any(|bound| bound.is_for(url) && bound.address == *address));
+            let all = bind(url.scheme, &wanted, &addresses).map_err(|reason| failed(url, reason))?;
+            bound.extend(all.into_iter().map(|one| Self { proxy_protocol: url.proxy_protocol, ..one }));
         }
         Ok(bound)
+    }
+
+    /// Whether it takes the connections that this URL asks for.
+    fn is_for(&self, url: &ListenUrl) -> bool {
+        self.scheme == url.scheme && self.proxy_protocol == url.proxy_protocol
     }
 }
 
@@ -84,7 +92,9 @@ fn bind_once(scheme: Scheme, wanted: &[SocketAddr], all: &[SocketAddr]) -> io::R
         let port = bound.first().map_or(address.port(), |first| first.address.port());
         let address = SocketAddr::new(address.ip(), port);
         match socket::listen(address, shares_its_port(address, all)) {
-            Ok(listener) => bound.push(Bound { scheme, address: listener.local_addr()?, listener }),
+            Ok(listener) => {
+                bound.push(Bound { scheme, proxy_protocol: false, address: listener.local_addr()?, listener })
+            }
             // Of several, not each must be one of this machine: `localhost` has an IPv6 address also where IPv6 is off.
             Err(error) if wanted.len() > 1 && is_not_of_this_machine(&error) => {
                 tracing::warn!(%address, %error, "{address} is not listened on: {error}");

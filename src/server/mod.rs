@@ -16,6 +16,7 @@ mod pages;
 mod parse_errors;
 mod probe_listener;
 pub mod probes;
+mod proxy_header;
 mod redis;
 pub mod router;
 mod run;
@@ -25,6 +26,7 @@ mod socket;
 mod system_limits;
 pub mod tls;
 mod tracked;
+mod transport;
 mod workers;
 
 pub use crate::base::{Drain, DrainPhase};

@@ -9,21 +9,13 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::proxy_header::is_proxy_header;
 use crate::http::problem::{PROBLEM_JSON, document};
 use crate::http::{Code, Failure};
 
-/// How the two versions of the PROXY protocol begin.
-const PROXY_V1: &[u8] = b"PROXY ";
-const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-
-pub const PROXY_PROTOCOL_ADVICE: &str = "the connection begins with a PROXY protocol header, which latchd does not read: turn it \
-     off in the load balancer (send-proxy, proxy_protocol), and name the balancer in server.trusted_proxies so that its \
-     X-Forwarded-For counts";
-
-/// Whether a connection begins with a PROXY protocol header.
-pub fn is_proxy_header(begin: &[u8]) -> bool {
-    begin.starts_with(PROXY_V1) || begin.starts_with(PROXY_V2)
-}
+pub const PROXY_PROTOCOL_ADVICE: &str = "the connection begins with a PROXY protocol header, which this listener does not \
+     read: turn it off in the load balancer (send-proxy, proxy_protocol), or add ?proxy_protocol to the URL in listen; in both \
+     cases name the balancer in server.trusted_proxies, so that its word about clients counts";
 
 /// A whole HTTP/1.1 answer that closes the connection.
 pub fn refusal(status: u16, title: &str, detail: &str) -> Vec<u8> {

@@ -16,6 +16,7 @@ use super::forwarded::TrustedProxies;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
 use super::serve::with_limits;
+use super::transport::Transport;
 use crate::base::Drain;
 use crate::config::Scheme;
 use crate::config::{Config, ServerConfig};
@@ -66,8 +67,8 @@ impl ProbeListener {
         });
         let router = router.fallback(nothing_else);
         for bound in self.bound {
-            let acceptor =
-                EdgeAcceptor { scheme: Scheme::Http, links: Arc::clone(&links), context: Arc::clone(&context), edge };
+            let transport = Transport { scheme: Scheme::Http, proxy_headers: None };
+            let acceptor = EdgeAcceptor { transport, links: Arc::clone(&links), context: Arc::clone(&context), edge };
             let http = axum_server::from_tcp(bound.listener)?.handle(Handle::new()).acceptor(acceptor);
             let http = with_limits(http, &self.config, 0)
                 .map(|inner| HttpAcceptor { inner, header_bytes_max: self.config.header_bytes_max });

@@ -19,9 +19,11 @@ use super::edge::{Clock, EdgeContext, edge};
 use super::forwarded::TrustedProxies;
 use super::link::Links;
 use super::listeners::{BindError, Bound};
+use super::proxy_header::ProxyHeaders;
 use super::redis::RedisServer;
 use super::socket;
 use super::tls::{Served, Tls, TlsError};
+use super::transport::Transport;
 use super::workers::{HandedOver, Inbox, Recipient, Workers, hand_out};
 use crate::access::Addresses;
 use crate::base::{Drain, DrainPhase};
@@ -118,8 +120,9 @@ impl Listening {
     pub async fn serve(self, router: Router, metrics: Arc<Metrics>, drain: Drain, clock: Clock) -> io::Result<()> {
         let server = self.config.server.clone();
         let links = Links::new(&server, self.address_usage, metrics);
+        let trusted = TrustedProxies::new(server.trusted_proxies.clone());
         let context = Arc::new(EdgeContext {
-            trusted: TrustedProxies::new(server.trusted_proxies.clone()),
+            trusted: trusted.clone(),
             browsers: BrowserGuard::new(&self.config),
             clock,
             drain: drain.clone(),
@@ -131,13 +134,16 @@ impl Listening {
             let tls = self.tls.as_ref().map(|tls| tls.live.clone());
             RedisServer::new(&self.config, Arc::clone(&links), shared, tls, drain.clone())
         });
+        let proxy_headers = ProxyHeaders::new(trusted, server.header_timeout, Arc::clone(&links.metrics));
         let http = HttpServer { links, context, tls: self.tls, config: self.config, router };
         let (mut serving, mut handing_out) = (JoinSet::new(), JoinSet::new());
         let (mut handles, mut listeners) = (Vec::new(), Vec::new());
         for bound in self.bound {
+            let (scheme, is_proxied) = (bound.scheme, bound.proxy_protocol);
+            let transport = Transport { scheme, proxy_headers: is_proxied.then(|| Arc::clone(&proxy_headers)) };
             let recipient = |runtime| match &redis {
-                Some(redis) if bound.scheme.is_redis() => redis.serve(bound.scheme, runtime, &mut serving),
-                _ => http.serve(bound.scheme, runtime, &mut serving, &mut handles),
+                Some(redis) if scheme.is_redis() => redis.serve(transport.clone(), runtime, &mut serving),
+                _ => http.serve(transport.clone(), runtime, &mut serving, &mut handles),
             };
             let recipients: Vec<Recipient> = self.workers.runtimes().map(recipient).collect();
             listeners.push(bound.listener.try_clone()?);
@@ -178,21 +184,21 @@ impl HttpServer {
     /// Serves, on a worker's runtime, the connections of one listener that are handed to it.
     fn serve(
         &self,
-        scheme: Scheme,
+        transport: Transport,
         worker: &runtime::Handle,
         serving: &mut JoinSet<io::Result<()>>,
         handles: &mut Vec<Handle<HandedOver>>,
     ) -> Recipient {
         let (inbox, arrivals) = Inbox::new();
-        let handle = Handle::new();
+        let (handle, is_https) = (Handle::new(), transport.scheme == Scheme::Https);
         let (links, context) = (Arc::clone(&self.links), Arc::clone(&self.context));
-        let edge = EdgeAcceptor { scheme, links, context, edge };
+        let edge = EdgeAcceptor { transport, links, context, edge };
         let http = Server::from_listener(arrivals).handle(handle.clone()).acceptor(edge);
         let http = with_limits(http, &self.config.server, self.config.locks.waiters_per_lock_max);
         let make = self.router.clone().into_make_service();
         let header_bytes_max = self.config.server.header_bytes_max;
         match &self.tls {
-            Some(tls) if scheme == Scheme::Https => {
+            Some(tls) if is_https => {
                 let metrics = Arc::clone(&self.links.metrics);
                 let handshake = RustlsAcceptor::new(tls.live.clone());
                 let handshake = handshake.handshake_timeout(self.config.tls.handshake_timeout);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::proxy_header;
 use super::workers::{FILES_PER_WORKER, UNTAKEN_MAX};
 
 /// Files that are no connections: listeners, the log, snapshots, other nodes, the main runtime's own, and connections that
@@ -15,7 +16,8 @@ const OTHER_FILES_MAX: u64 = 512;
 /// Allows as many files as `connections_max` needs, as far as the system lets us; how many connections there may be. If
 /// the system does not, they are fewer, and it logs a warning.
 pub fn allow_connections(connections_max: usize, workers: usize) -> usize {
-    let others = OTHER_FILES_MAX + UNTAKEN_MAX as u64 + workers as u64 * FILES_PER_WORKER;
+    let arriving = UNTAKEN_MAX as u64 + proxy_header::READING_MAX as u64;
+    let others = OTHER_FILES_MAX + arriving + workers as u64 * FILES_PER_WORKER;
     let wanted = connections_max as u64 + others;
     let limit = getrlimit(Resource::Nofile);
     let unlimited = |bound: Option<u64>| bound.unwrap_or(u64::MAX);

@@ -25,6 +25,7 @@ pub struct Metrics {
     pub request_seconds: Histogram,
     pub connections: Gauge,
     pub connections_refused: Counter,
+    pub proxy_headers_refused: Counter,
     pub connections_flooded: Counter,
     pub tls_failures: Counter,
     redis_commands: Family<CommandLabels, Counter>,
@@ -75,6 +76,11 @@ impl Metrics {
                 &mut shown,
                 "connections_refused",
                 "Connections and requests refused by a connection limit",
+            ),
+            proxy_headers_refused: registered(
+                &mut shown,
+                "proxy_headers_refused",
+                "Connections refused because no PROXY protocol header of a trusted proxy began them",
             ),
             connections_flooded: registered(
                 &mut shown,

@@ -69,8 +69,8 @@ fn bad_value_is_refused_with_accepted_values() {
         (
             Given::file("").env("LATCHD_LISTEN", "https://127.0.0.1:1,ftp://h"),
             "environment LATCHD_LISTEN: listen[1] = [\"https://127.0.0.1:1\", \"ftp://h\"] is not accepted: \
-             expected a URL like https://127.0.0.1:8443, http://[::1]:8080, https://localhost:0 or \
-             redis://127.0.0.1:6379",
+             expected a URL like https://127.0.0.1:8443, http://[::1]:8080, https://localhost:0, \
+             redis://127.0.0.1:6379 or https://0.0.0.0:8443?proxy_protocol",
         ),
         (
             Given::file("").flag("--log-level", "log.level", "loud"),
@@ -116,6 +116,11 @@ fn conflicting_config_keys_are_refused_with_a_fix() {
     assert_eq!(
         Given::file("listen = []\n").refusal(),
         "listen is empty: name at least one URL, e.g. --listen https://127.0.0.1:8443"
+    );
+    assert_eq!(
+        Given::file("listen = [\"https://127.0.0.1:8443?proxy_protocol\"]\n").refusal(),
+        "listen = https://127.0.0.1:8443?proxy_protocol asks for the PROXY protocol, but nobody may speak it: name the load \
+         balancers in server.trusted_proxies"
     );
     assert_eq!(
         Given::file("listen = [\"https://0.0.0.0:8443\"]\n").refusal(),

@@ -270,3 +270,17 @@ fn answers_have_the_form_that_hello_has_chosen() {
     client.send(&encoded(&[b"GET", b"\xff"]));
     assert_eq!(client.read().expect("an answer"), error("ERR invalid-field: the key must be UTF-8"));
 }
+
+#[test]
+fn listener_with_proxy_protocol_wants_its_header_first() {
+    let proxied = "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n[access]\nallow_anonymous = true\n";
+    let server =
+        Spec::in_memory().argument("--listen").argument("redis://127.0.0.1:0?proxy_protocol").configuration(proxied);
+    let server = server.start();
+    let mut client = RedisClient::new(&server);
+    client.send(&[b"PROXY TCP4 192.0.2.1 127.0.0.1 4711 6379\r\n", PING].concat());
+    assert_eq!(client.read().expect("an answer"), Reply::Status("PONG".to_owned()));
+    let mut client = RedisClient::new(&server);
+    client.send(PING);
+    assert!(client.read().is_err(), "without a header");
+}

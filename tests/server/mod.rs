@@ -7,6 +7,7 @@ mod delivery;
 mod drain;
 mod forwarded;
 mod probe_listen;
+mod proxy_header;
 mod raw;
 mod request_ids;
 mod rig;

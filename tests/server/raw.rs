@@ -40,7 +40,11 @@ impl Raw {
     }
 
     pub async fn tls(address: SocketAddr, config: Arc<rustls::ClientConfig>) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::tls_over(TcpStream::connect(address).await?, config).await
+    }
+
+    /// A TLS connection over an open stream.
+    pub async fn tls_over(stream: TcpStream, config: Arc<rustls::ClientConfig>) -> std::io::Result<Self> {
         let name = ServerName::try_from("localhost").expect("a name");
         let wire = timeout(PATIENCE, TlsConnector::from(config).connect(name, stream)).await.expect("in time")?;
         Ok(Self { wire: Box::new(wire), buffer: Vec::new() })

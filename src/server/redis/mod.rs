@@ -3,7 +3,6 @@
 mod conversation;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -17,14 +16,13 @@ use tokio_rustls::TlsAcceptor;
 
 use super::forwarded::TrustedProxies;
 use super::link::{Link, Links};
-use super::socket;
 use super::tracked::{Tracked, TrackedStream};
+use super::transport::Transport;
 use super::workers::{Inbox, Recipient};
 use crate::base::{Drain, clock};
-use crate::config::{Config, Scheme};
+use crate::config::Config;
 use crate::dialects::redis::{Client, Shared};
 use crate::http::address_limits;
-use crate::http::connection::ClientAddr;
 use conversation::Conversation;
 
 /// The server of the Redis protocol, on all workers.
@@ -61,22 +59,27 @@ impl RedisServer {
     }
 
     /// Serves, on a worker's runtime, the connections of one listener that are handed to it.
-    pub fn serve(&self, scheme: Scheme, worker: &runtime::Handle, serving: &mut JoinSet<io::Result<()>>) -> Recipient {
+    pub fn serve(
+        &self,
+        transport: Transport,
+        worker: &runtime::Handle,
+        serving: &mut JoinSet<io::Result<()>>,
+    ) -> Recipient {
         let (inbox, arrivals) = Inbox::new();
         let open = Arc::new(AtomicUsize::new(0));
-        serving.spawn_on(self.clone().serve_all(scheme, arrivals, Arc::clone(&open)), worker);
+        serving.spawn_on(self.clone().serve_all(transport, arrivals, Arc::clone(&open)), worker);
         Recipient { inbox, connections: Box::new(move || open.load(Relaxed)) }
     }
 
     /// Until no more connections can come, and those there are have ended or their time is up.
-    async fn serve_all(self, scheme: Scheme, arrivals: Inbox, open: Arc<AtomicUsize>) -> io::Result<()> {
+    async fn serve_all(self, transport: Transport, arrivals: Inbox, open: Arc<AtomicUsize>) -> io::Result<()> {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 arrival = arrivals.next() => {
                     let Some(stream) = arrival else { break };
                     open.fetch_add(1, Relaxed);
-                    connections.spawn(self.clone().connection(scheme, stream));
+                    connections.spawn(self.clone().connection(transport.clone(), stream));
                 }
                 Some(_) = connections.join_next() => { open.fetch_sub(1, Relaxed); }
             }
@@ -87,16 +90,15 @@ impl RedisServer {
         Ok(())
     }
 
-    async fn connection(self, scheme: Scheme, stream: std::net::TcpStream) {
-        if let Err(error) = self.begin(scheme, stream).await {
+    async fn connection(self, transport: Transport, stream: std::net::TcpStream) {
+        if let Err(error) = self.begin(&transport, stream).await {
             tracing::debug!(%error, "a connection of the Redis protocol has failed: {error}");
         }
     }
 
-    async fn begin(&self, scheme: Scheme, stream: std::net::TcpStream) -> io::Result<()> {
-        let stream = TcpStream::from_std(stream)?;
-        socket::prepare(&stream)?;
-        let peer = client_addr(stream.peer_addr()?, scheme);
+    async fn begin(&self, transport: &Transport, stream: std::net::TcpStream) -> io::Result<()> {
+        let mut stream = TcpStream::from_std(stream)?;
+        let peer = transport.open(&mut stream).await.map_err(io::Error::other)?;
         let Inner { links, trusted, .. } = &*self.0;
         let link = match links.admit(peer, trusted.trust(peer.ip)) {
             Ok(link) => link,
@@ -108,7 +110,7 @@ impl RedisServer {
         };
         let tracked = Tracked::new(stream, Arc::clone(&link));
         match &self.0.tls {
-            Some(tls) if scheme.is_tls() => {
+            Some(tls) if transport.scheme.is_tls() => {
                 let handshake = TlsAcceptor::from(tls.get_inner()).accept(tracked);
                 let accepted = timeout(self.0.handshake_timeout, handshake).await;
                 let accepted = accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
@@ -124,8 +126,4 @@ impl RedisServer {
         let answer_bytes_max = self.0.shared.config.answer_bytes_max;
         Conversation::new(stream, link, client, answer_bytes_max, self.0.drain.clone()).run().await
     }
-}
-
-fn client_addr(peer: SocketAddr, scheme: Scheme) -> ClientAddr {
-    ClientAddr { ip: peer.ip().to_canonical(), https: scheme.is_tls() }
 }
