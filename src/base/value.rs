@@ -71,6 +71,7 @@ macro_rules! variants {
 
             impl Value<$format> for $type {
                 fn put(&self, out: &mut Vec<u8>, format: $format) {
+                    let _ = format;
                     match self {
                         $($type::$variant $(($item))? $({ $($field),+ })? => {
                             Encode::put_u8(out, $byte);
@@ -82,7 +83,7 @@ macro_rules! variants {
                 }
 
                 fn get(input: &mut Decoder<'_>, format: $format) -> Result<Self, DecodeError> {
-                    let _before = input.0;
+                    let (_before, _) = (input.0, format);
                     Ok(match input.u8()? {
                         $($byte => {
                             $(let $item = Value::get(input, format)?;)?

@@ -45,6 +45,14 @@ fn grace<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     if value < GRACE_MIN { Err(de::Error::custom("expected at least 10s")) } else { Ok(value) }
 }
 
+/// A lock is read with all of its history.
+const HISTORY_PER_LOCK_MAX: u64 = 1_000;
+
+fn per_lock<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let value = u64::deserialize(from)?;
+    if value <= HISTORY_PER_LOCK_MAX { Ok(value) } else { Err(de::Error::custom("expected at most 1000")) }
+}
+
 /// Locks, holds and waiters.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +88,11 @@ pub struct LocksConfig {
     pub lock_delay_max: Duration,
     #[serde(deserialize_with = "positive")]
     pub deadlock_search_max: u64,
+    /// 0: none.
+    #[serde(deserialize_with = "per_lock")]
+    pub history_per_lock: u64,
+    #[serde(deserialize_with = "bytes")]
+    pub history_bytes_max: u64,
     #[serde(deserialize_with = "positive_duration")]
     pub get_lock_lifetime: Duration,
     #[serde(deserialize_with = "positive_duration")]

@@ -136,6 +136,8 @@ impl Config {
             deadlock_search_max: locks.deadlock_search_max,
             marks_max: fences.marks_max,
             mark_idle_ms: round_up_ms(fences.mark_idle),
+            history_per_lock: locks.history_per_lock,
+            history_bytes_max: locks.history_bytes_max,
         }
     }
 

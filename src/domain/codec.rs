@@ -2,7 +2,7 @@
 //!
 //! Integers are varints, ids are 16 raw bytes, texts follow their length. The byte of a variant is never reused.
 
-use super::command::{Acquire, Command, Proof, Upgrade, Wait};
+use super::command::{Acquire, Command, Force, Proof, Upgrade, Wait};
 use super::ids::{
     BodyDigest, Caller, CommandId, Dialect, HoldKey, IdempotencyId, IdempotencyKey, Incarnation, Name, NodeId,
     SessionId, StoreId, Token, WaiterId,
@@ -35,6 +35,8 @@ byte_enum! {
         MoreDialects = 7,
         /// Snapshots in which a delay tells for whom it counts.
         ModeBounds = 8,
+        /// Entries that tell who forces the end of a hold and why, and snapshots with the history of names.
+        History = 9,
     }
 }
 
@@ -42,6 +44,7 @@ impl Format {
     /// Nodes of older releases may have to read a snapshot of a table below their level.
     pub fn of_snapshot(level: u32) -> Format {
         let newest_first = [
+            (Feature::History, Format::History),
             (Feature::ModeBounds, Format::ModeBounds),
             (Feature::MoreDialects, Format::MoreDialects),
             (Feature::Modes, Format::Modes),
@@ -82,6 +85,7 @@ record! {
 }
 
 record!(Upgrade { name, session, key, attempt, wait, caller } in Format);
+record!(Force { by, reason } in Format from Format::History);
 record!(Terms { weight, lock_delay_ms, names, value } in Format from Format::Modes);
 
 variants! {
@@ -100,7 +104,7 @@ variants! {
     3 = Release { name, session, proof },
     4 = Renew { name, session, proof, lease_ms },
     5 = Cancel { name, key },
-    6 = ForceRelease { name, key },
+    6 = ForceRelease { name, key, force },
     7 = ConfirmDelivery { name, key },
     8 = CancelWait { name, label },
     9 = NodeUp { node, incarnation, store, level },
@@ -273,9 +277,10 @@ impl Value<Format> for Caller {
 fn limit_count(format: Format) -> usize {
     match format {
         Format::SingleNode => 13,
-        Format::Clusters | Format::EventOrigins | Format::TableIds => 14,
-        Format::Callers => Limits::COUNT_BEFORE_MODES,
-        Format::Modes | Format::MoreDialects | Format::ModeBounds => Limits::COUNT,
+        Format::Clusters | Format::EventOrigins | Format::TableIds => Limits::count_at(Feature::Clusters as u32),
+        Format::Callers => Limits::count_at(Feature::Callers as u32),
+        Format::Modes | Format::MoreDialects | Format::ModeBounds => Limits::count_at(Feature::Modes as u32),
+        Format::History => Limits::COUNT,
     }
 }
 

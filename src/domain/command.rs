@@ -39,9 +39,12 @@ pub enum Command {
         name: Name,
         key: HoldKey,
     },
+    /// Ends the hold of another client.
     ForceRelease {
         name: Name,
         key: HoldKey,
+        /// For the history of the name; since its level.
+        force: Option<Box<Force>>,
     },
     /// The waiter's node has the grant and is about to answer: from here on the grant survives the node.
     ConfirmDelivery {
@@ -108,6 +111,14 @@ pub enum Command {
         token: Token,
         caller: Caller,
     },
+}
+
+/// Who forces the end of a hold, and why, as the history of a name tells it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Force {
+    /// The name of the credential.
+    pub by: ArcStr,
+    pub reason: ArcStr,
 }
 
 /// A request to make a shared hold an exclusive one, with a new token. It waits before all others.
@@ -218,6 +229,21 @@ impl Acquire {
     pub fn weight(&self) -> u32 {
         self.terms.as_ref().map_or(1, |terms| terms.weight)
     }
+}
+
+impl Force {
+    /// The most bytes of each of its texts.
+    pub const TEXT_BYTES_MAX: usize = 256;
+
+    /// With texts that are cut at the limit.
+    pub fn new(by: &str, reason: &str) -> Force {
+        Force { by: cut(by), reason: cut(reason) }
+    }
+}
+
+fn cut(text: &str) -> ArcStr {
+    let ends = (0..=text.len().min(Force::TEXT_BYTES_MAX)).rev();
+    ends.into_iter().find_map(|end| text.get(..end)).unwrap_or_default().into()
 }
 
 impl Command {

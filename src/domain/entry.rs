@@ -19,6 +19,7 @@ pub struct Entry {
 }
 
 #[derive(Clone, PartialEq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "an entry is moved a few times, and an allocation would cost more")]
 pub enum Body {
     /// The first entry of a leadership.
     LeaderStart(LeaderStart),
@@ -94,7 +95,7 @@ impl Entry {
 
     /// The entry without what nodes of a table at this level may not be able to read, and do not need.
     pub fn for_level(mut self, level: u32) -> Entry {
-        if level >= Feature::Modes as u32 {
+        if level >= Feature::History as u32 {
             return self;
         }
         match &mut self.body {
@@ -109,9 +110,7 @@ impl Entry {
     /// The oldest format that can say all of it.
     fn format(&self) -> Format {
         match &self.body {
-            Body::LeaderStart(start) if start.limits.have_modes() => Format::Modes,
-            Body::LeaderStart(start) if start.limits.have_shares() => Format::Callers,
-            Body::LeaderStart(_) => Format::Clusters,
+            Body::LeaderStart(start) => start.limits.format(),
             Body::Batch { commands, .. } => {
                 commands.iter().map(|submitted| submitted.command.format()).max().unwrap_or(Format::Clusters)
             }

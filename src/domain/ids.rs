@@ -81,6 +81,11 @@ pub struct Token(pub u64);
 impl Token {
     /// Tokens stay below 2^53 so that JSON readers with doubles keep them exact.
     pub const END: u64 = 1 << 53;
+
+    /// Milliseconds since 1970 times this is where the tokens of a new table begin, and where each leadership raises them to:
+    /// room for a million grants a second before a service that lost its data could give a token again, and for a restart
+    /// within a millisecond or two. 2^53 is reached in the year 2248.
+    pub const PER_MS: u64 = 1 << 10;
 }
 
 /// A waiter's number, in order of arrival in the whole service.

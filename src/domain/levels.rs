@@ -3,7 +3,7 @@
 use super::codec::Format;
 use super::command::{Command, Proof, Wait};
 use super::ids::{Caller, Dialect};
-use super::limits::Feature;
+use super::limits::{Feature, Limits};
 use super::terms::SHARED;
 
 impl Command {
@@ -53,9 +53,19 @@ impl Command {
             command => command.needs_modes(),
         };
         match self.caller() {
+            _ if self.has_history() => Format::History,
             _ if is_new => Format::Modes,
             Caller::NOBODY => Format::Clusters,
             _ => Format::Callers,
+        }
+    }
+
+    /// Whether it says something that only tables with a history keep.
+    fn has_history(&self) -> bool {
+        match self {
+            Command::ForceRelease { force, .. } => force.is_some(),
+            Command::RaiseLevel { limits: Some(limits), .. } => limits.format() >= Format::History,
+            _ => false,
         }
     }
 
@@ -64,11 +74,27 @@ impl Command {
         if level < Feature::Callers as u32 {
             self.forget_caller();
         }
+        match self {
+            Command::ForceRelease { force, .. } if level < Feature::History as u32 => *force = None,
+            _ => {}
+        }
         if let Command::Acquire(acquire) = self
             && level < Feature::Modes as u32
             && let Some(Wait::Guarded { timeout_ms }) = acquire.wait
         {
             acquire.wait = Some(Wait::Attached { timeout_ms });
+        }
+    }
+}
+
+impl Limits {
+    /// The oldest format that can say them.
+    pub(super) fn format(&self) -> Format {
+        match self.newest_feature() {
+            Some(Feature::History) => Format::History,
+            Some(Feature::Modes) => Format::Modes,
+            Some(Feature::Callers) => Format::Callers,
+            _ => Format::Clusters,
         }
     }
 }

@@ -5,7 +5,7 @@ use super::refusal::{Field, Pool, Refusal, ShareOf};
 use super::terms::SHARED;
 
 /// The highest feature level that this program supports.
-pub const FEATURE_LEVEL: u32 = Feature::ModeBounds as u32;
+pub const FEATURE_LEVEL: u32 = Feature::History as u32;
 
 /// What apply may do is decided by the table's feature level, which rises only when every recorded node supports the new
 /// one. Each feature has the level from which on there is it; level 1 is a single node.
@@ -28,7 +28,12 @@ pub enum Feature {
     MoreDialects = 8,
     /// Delayed locks and marks count for their callers; a counted lock has a smallest size.
     ModeBounds = 9,
+    /// The last ended holds of each name are remembered.
+    History = 10,
 }
+
+/// From which features on there are more limits, oldest first, and how many there are below each.
+const LIMITS_BELOW: [(Feature, usize); 3] = [(Feature::Callers, 14), (Feature::Modes, 17), (Feature::History, 24)];
 
 /// Declares the limits once; each leadership sets them. Their order is that of the formats: append, never reorder.
 macro_rules! limits {
@@ -41,9 +46,6 @@ macro_rules! limits {
 
         impl Limits {
             pub(super) const COUNT: usize = [$(stringify!($limit)),*].len();
-            /// How many there were below the level of modes.
-            pub(super) const COUNT_BEFORE_MODES: usize = 17;
-
             pub(super) fn values(&self) -> [u64; Limits::COUNT] {
                 [$(self.$limit),*]
             }
@@ -91,22 +93,26 @@ limits! {
     marks_max,
     /// How long a mark is remembered after its last use.
     mark_idle_ms,
+    /// Ended holds that are remembered of each name; 0: none.
+    history_per_lock,
+    /// The memory of all of them, by the table's own estimate; 0: none is remembered.
+    history_bytes_max,
 }
 
 /// The smallest share of a small pool: with less, no caller could do anything.
 const SHARE_MIN: u64 = 8;
 
 impl Limits {
-    /// Without the limits that tables below the level of callers do not have.
-    pub(super) fn without_shares(self) -> Limits {
-        Limits { table_bytes_max: 0, credential_share: 0, address_share: 0, ..self }
+    /// How many there are at this feature level.
+    pub(super) fn count_at(level: u32) -> usize {
+        let lacking = LIMITS_BELOW.into_iter().find(|(feature, _)| level < *feature as u32);
+        lacking.map_or(Limits::COUNT, |(_, count)| count)
     }
 
-    /// Without the limits that tables below the level of modes do not have.
-    pub(super) fn without_modes(self) -> Limits {
-        let mut values = self.values();
-        values[Limits::COUNT_BEFORE_MODES..].fill(0);
-        Limits::from_values(values)
+    /// The newest feature that brought a limit which is set; `None` if all of these are as old as tables.
+    pub(super) fn newest_feature(&self) -> Option<Feature> {
+        let is_set = |(_, below): &&(Feature, usize)| self.values()[*below..].iter().any(|limit| *limit != 0);
+        LIMITS_BELOW.iter().rev().find(is_set).map(|(feature, _)| *feature)
     }
 
     /// With the limits that a table below the level of modes does not have yet, as they are going to be: so that a request is
@@ -115,13 +121,13 @@ impl Limits {
         if self.have_modes() {
             return self;
         }
-        let mut values = self.values();
-        values[Limits::COUNT_BEFORE_MODES..].copy_from_slice(&configured.values()[Limits::COUNT_BEFORE_MODES..]);
+        let (mut values, count) = (self.values(), Limits::count_at(Feature::Modes as u32 - 1));
+        values[count..].copy_from_slice(&configured.values()[count..]);
         Limits::from_values(values)
     }
 
     pub(super) fn have_modes(&self) -> bool {
-        self.values()[Limits::COUNT_BEFORE_MODES..].iter().any(|limit| *limit != 0)
+        self.newest_feature() >= Some(Feature::Modes)
     }
 
     pub fn check_size(&self, size: u32) -> Result<(), Refusal> {
@@ -131,10 +137,11 @@ impl Limits {
         if size == SHARED && self.have_modes() { Ok(()) } else { check_max(Field::Size, size.into(), self.size_max) }
     }
 
-    /// The limits that a table of this level has.
-    pub(super) fn for_level(self, level: u32) -> Limits {
-        let limits = if level >= Feature::Modes as u32 { self } else { self.without_modes() };
-        if level >= Feature::Callers as u32 { limits } else { limits.without_shares() }
+    /// The limits that a table of this level has: those that it does not know are 0.
+    pub fn for_level(self, level: u32) -> Limits {
+        let mut values = self.values();
+        values[Limits::count_at(level)..].fill(0);
+        Limits::from_values(values)
     }
 
     pub(super) fn have_shares(&self) -> bool {

@@ -7,13 +7,14 @@
 //!
 //! From the bottom up: values (`ids`, `time`, `metadata`, `terms`), what is asked and answered (`command`, `outcome`,
 //! `refusal`, `limits`, `checks`, `levels`) and its bytes (`codec`, `entry`), the parts of the state (`locks`, `sessions`,
-//! `idempotency`, `remembered_sizes`, `marks`, `nodes`, `usage`), the `table` that composes them, and `snapshot` on top.
+//! `idempotency`, `remembered_sizes`, `marks`, `history`, `nodes`, `usage`), the `table` that composes them, and `snapshot` on top.
 
 mod checks;
 mod codec;
 pub mod command;
 mod cow_map;
 mod entry;
+mod history;
 mod idempotency;
 pub mod ids;
 mod levels;
@@ -33,8 +34,9 @@ pub mod time;
 mod usage;
 pub mod view;
 
-pub use command::{Acquire, Command, Proof, Upgrade, Wait};
+pub use command::{Acquire, Command, Force, Proof, Upgrade, Wait};
 pub use entry::{Body, Entry, LeaderStart, Submitted};
+pub use history::PastHold;
 pub use idempotency::{IDEMPOTENCY_KEY_KEPT_MS, ORPHAN_MS};
 pub use ids::{
     BodyDigest, Caller, CommandId, Dialect, HoldKey, IdempotencyId, IdempotencyKey, Incarnation, Name, NodeId,

@@ -176,11 +176,11 @@ fn of_lock(name: &str, label: Option<&str>, metadata: &Metadata) -> u64 {
     LOCK_BYTES + of_text(name) + label.map_or(0, of_text) + of_metadata(metadata)
 }
 
-fn of_text(text: &str) -> u64 {
+pub(super) fn of_text(text: &str) -> u64 {
     TEXT_BYTES + text.len() as u64
 }
 
-fn of_metadata(metadata: &Metadata) -> u64 {
+pub(super) fn of_metadata(metadata: &Metadata) -> u64 {
     if metadata.is_empty() {
         return 0;
     }

@@ -5,7 +5,7 @@
 
 use crate::base::clock;
 use crate::base::clock::{Stopwatch, check_wall_clock};
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, Token};
 use crate::mutants::planted;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -76,15 +76,10 @@ impl ClusterClock {
     }
 }
 
-/// Milliseconds since 1970 times this is where the tokens and the event ids of a new table begin: room for a million
-/// grants a second before a service that lost its data could give a token again, and for a restart within a millisecond
-/// or two. 2^53 is reached in the year 2248.
-const TOKENS_PER_MS: u64 = 1 << 10;
-
-/// The first token of a new table.
+/// The first token of a new table. Its event ids begin there, too.
 pub fn first_token() -> u64 {
     let unix_ms = u64::try_from(clock::unix_time().as_millis()).unwrap_or(u64::MAX);
-    unix_ms.saturating_mul(TOKENS_PER_MS)
+    unix_ms.saturating_mul(Token::PER_MS)
 }
 
 /// The floor for tokens of a leadership that follows this epoch. A later leadership sets none if its clock is implausible.

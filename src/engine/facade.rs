@@ -15,8 +15,8 @@ use super::table_host::EndedHold;
 use crate::base::DrainPhase;
 use crate::domain::view::{HoldView, LockFilter, LockView, WaiterView};
 use crate::domain::{
-    Acquire, Caller, Command, HoldKey, IdempotencyKey, LeaderView, Limits, Name, Proof, SessionId, Timestamp, Token,
-    Upgrade,
+    Acquire, Caller, Command, Force, HoldKey, IdempotencyKey, LeaderView, Limits, Name, PastHold, Proof, SessionId,
+    Timestamp, Token, Upgrade,
 };
 use crate::raft::NodeStartError;
 use arcstr::ArcStr;
@@ -157,8 +157,8 @@ impl Engine {
         self.parts.submitter.release(Command::Release { name, session, proof })
     }
 
-    pub async fn force_release(&self, name: Name, key: HoldKey) -> Result<Released, Fault> {
-        self.parts.submitter.release(Command::ForceRelease { name, key }).await
+    pub async fn force_release(&self, name: Name, key: HoldKey, force: Force) -> Result<Released, Fault> {
+        self.parts.submitter.release(Command::ForceRelease { name, key, force: Some(Box::new(force)) }).await
     }
 
     pub fn renew(
@@ -246,6 +246,11 @@ impl Engine {
     /// The same with its queue.
     pub async fn lock_with_queue(&self, name: &Name) -> Result<(Option<LockView>, Timestamp), Fault> {
         Ok(self.parts.reader.lock_with_queue(name, self.consistency).await?)
+    }
+
+    /// The last holds of a name that have ended, newest first, at most `limit`. Refused where an older node has no history.
+    pub async fn history(&self, name: &Name, limit: usize) -> Result<Vec<PastHold>, Fault> {
+        self.parts.reader.history(name, limit, self.consistency).await
     }
 
     /// The tokens of the holds that a lock has, linearizable.

@@ -9,7 +9,7 @@ use crate::access::Identity;
 use crate::audit::{Act, Action, By, Outcome};
 use crate::base::request_id;
 use crate::domain::view::HoldView;
-use crate::domain::{Name, Proof};
+use crate::domain::{Force, Name, Proof};
 use crate::engine::{EngineError, Fault, Released};
 use axum::http::request::Parts;
 use std::future::Future;
@@ -71,7 +71,7 @@ pub async fn force_release(
     let (key, token, names) = (hold.key, hold.token.0, hold.names().map(Name::to_string).collect::<Vec<_>>());
     let act = on_hold(Action::ForceRelease, name, hold).because(&*reason);
     let work = async move {
-        let released = engine.force_release(lock.clone(), key).await;
+        let released = engine.force_release(lock.clone(), key, Force::new(&actor, &reason)).await;
         let (actor, lock) = (&*actor, &*lock);
         match &released {
             Ok(_) => {

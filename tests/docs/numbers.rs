@@ -22,7 +22,7 @@ const NUMBERS: &[(&str, &str, &str)] = &[
     ),
     ("docs/design/delivery.md", "for five seconds", "GRACE_MIN: Duration = Duration::from_secs(10);"),
     ("docs/design/replication.md", "every 200 ms", "TICK: Duration = Duration::from_millis(200);"),
-    ("docs/design/time.md", "times 2¹⁰", "TOKENS_PER_MS: u64 = 1 << 10;"),
+    ("docs/design/time.md", "times 2¹⁰", "PER_MS: u64 = 1 << 10;"),
     ("docs/design/time.md", "below 2⁵³", "END: u64 = 1 << 53;"),
     ("docs/design/time.md", "once a second", "TICK_MAX: Duration = Duration::from_secs(1);"),
     ("docs/dialects/lockd.md", "1 to 128 letters", "NAME_BYTES_MAX: usize = 128;"),

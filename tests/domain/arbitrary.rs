@@ -6,9 +6,9 @@ use super::model::script::steps;
 use super::model::{driver, for_all};
 use arcstr::ArcStr;
 use latchd::domain::{
-    Acquire, Body, BodyDigest, Caller, Command, CommandId, Dialect, Entry, HoldKey, IdempotencyId, IdempotencyKey,
-    Incarnation, LeaderStart, Limits, Metadata, Name, NodeId, Proof, SHARED, SessionId, StoreId, Submitted, Table,
-    Terms, Timestamp, Token, Upgrade, Wait,
+    Acquire, Body, BodyDigest, Caller, Command, CommandId, Dialect, Entry, Force, HoldKey, IdempotencyId,
+    IdempotencyKey, Incarnation, LeaderStart, Limits, Metadata, Name, NodeId, Proof, SHARED, SessionId, StoreId,
+    Submitted, Table, Terms, Timestamp, Token, Upgrade, Wait,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -100,7 +100,7 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    vec(number(), 24).prop_map(|numbers| Limits {
+    vec(number(), 26).prop_map(|numbers| Limits {
         name_bytes_max: numbers[0],
         metadata_entries_max: numbers[1],
         metadata_key_bytes_max: numbers[2],
@@ -125,6 +125,8 @@ fn limits() -> impl Strategy<Value = Limits> {
         deadlock_search_max: numbers[21],
         marks_max: numbers[22],
         mark_idle_ms: numbers[23],
+        history_per_lock: numbers[24],
+        history_bytes_max: numbers[25],
     })
 }
 
@@ -147,7 +149,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (text(), caller(), proof(), number())
             .prop_map(|(name, session, proof, lease_ms)| Command::Renew { name, session, proof, lease_ms }),
         1 => (text(), key()).prop_map(|(name, key)| Command::Cancel { name, key }),
-        1 => (text(), key()).prop_map(|(name, key)| Command::ForceRelease { name, key }),
+        1 => (text(), key(), force()).prop_map(|(name, key, force)| Command::ForceRelease { name, key, force }),
         1 => (text(), key()).prop_map(|(name, key)| Command::ConfirmDelivery { name, key }),
         1 => (text(), text()).prop_map(|(name, label)| Command::CancelWait { name, label }),
         2 => (node(), run(), store(), level())
@@ -167,6 +169,11 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (text(), number().prop_map(Token), asker())
             .prop_map(|(resource, token, caller)| Command::RaiseMark { resource, token, caller }),
     ]
+}
+
+fn force() -> impl Strategy<Value = Option<Box<Force>>> {
+    let force = (text(), text()).prop_map(|(by, reason)| Box::new(Force { by, reason }));
+    prop::option::of(force)
 }
 
 fn acquire() -> impl Strategy<Value = Acquire> {
@@ -255,7 +262,7 @@ fn store() -> impl Strategy<Value = StoreId> {
 }
 
 fn level() -> impl Strategy<Value = u32> {
-    prop_oneof![1 => 0..2_u32, 5 => Just(2), 4 => 3..8_u32, 1 => Just(u32::MAX)]
+    prop_oneof![1 => 0..2_u32, 5 => Just(2), 4 => 3..11_u32, 1 => Just(u32::MAX)]
 }
 
 fn dialect() -> impl Strategy<Value = Dialect> {

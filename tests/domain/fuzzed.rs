@@ -93,6 +93,8 @@ pub fn limits() -> Limits {
         deadlock_search_max: 10_000,
         marks_max: 1_000,
         mark_idle_ms: 600_000,
+        history_per_lock: 3,
+        history_bytes_max: 1 << 20,
         ..Limits::default()
     }
 }

@@ -9,8 +9,8 @@ use super::kit::{
 };
 use latchd::base::codec::DecodeError;
 use latchd::domain::{
-    Acquire, Body, Caller, Command, CommandId, Dialect, Entry, Incarnation, LeaderStart, Limits, NodeId, NodeRecord,
-    Proof, SHARED, StoreId, Submitted, Table, Terms, Timestamp, Token, Upgrade, Wait, view::Counts,
+    Acquire, Body, Caller, Command, CommandId, Dialect, Entry, Force, Incarnation, LeaderStart, Limits, NodeId,
+    NodeRecord, Proof, SHARED, StoreId, Submitted, Table, Terms, Timestamp, Token, Upgrade, Wait, view::Counts,
 };
 use std::path::PathBuf;
 
@@ -44,7 +44,7 @@ fn entries_with_callers_match_golden_bytes() {
 
 #[test]
 fn entries_with_modes_match_golden_bytes() {
-    let (name, session, key, limits) = (name("a"), Some(session(1)), key(1), limits());
+    let (name, session, key, limits) = (name("a"), Some(session(1)), key(1), limits_of_modes());
     let names = vec![name.clone(), "b".into()];
     let terms = |terms: &mut Terms| {
         (terms.weight, terms.lock_delay_ms, terms.value) = (2, 7_000, Some("node-1".into()));
@@ -67,7 +67,7 @@ fn entries_with_modes_match_golden_bytes() {
         ("raise-mark", Command::RaiseMark { resource: name, token: Token(1 << 50), caller }),
     ];
     let mut entries: Vec<_> = commands.into_iter().map(|(file, command)| (file, entry_of(command))).collect();
-    entries.push(("leader-start", leader_start(LeaderStart { level: 7, ..start(Incarnation(7)) })));
+    entries.push(("leader-start", leader_start(LeaderStart { limits, level: 7, ..start(Incarnation(7)) })));
     for (file, entry) in entries {
         check("v6", file, &entry.encode());
         assert_eq!(Entry::decode(&golden("v6", file)), Ok(entry.clone()), "{file} is read as another entry");
@@ -94,6 +94,28 @@ fn entries_with_later_dialects_match_golden_bytes() {
 }
 
 #[test]
+fn entries_with_history_match_golden_bytes() {
+    let (name, key, limits) = (name("größe"), key(1), limits());
+    let ops = Some(Box::new(Force::new("ops", "the worker hangs")));
+    let force = |force| Command::ForceRelease { name: name.clone(), key, force };
+    let raise = |limits| Command::RaiseLevel { level: 10, limits: Some(Box::new(limits)) };
+    let start = |limits| leader_start(LeaderStart { limits, level: 10, ..start(Incarnation(7)) });
+    let entries = [
+        ("force-release", entry_of(force(ops)), entry_of(force(None))),
+        ("raise-level", entry_of(raise(limits)), entry_of(raise(limits))),
+        ("leader-start", start(limits), start(limits_of_modes())),
+    ];
+    for (file, entry, at_9) in entries {
+        check("v9", file, &entry.encode());
+        assert_eq!(Entry::decode(&golden("v9", file)), Ok(entry.clone()), "{file} is read as another entry");
+        assert_eq!((entry.encode()[0], entry.clone().for_level(10)), (9, entry.clone()), "{file}");
+        // Nodes of an older release can read this. Before the level is raised, all nodes support it.
+        assert_eq!(entry.for_level(9), at_9, "{file}");
+    }
+    assert_eq!(entry_of(force(None)).encode()[0], 2);
+}
+
+#[test]
 fn guarded_wait_is_a_plain_one_for_older_nodes() {
     let wait = |wait| entry_of(acquire(ask("a", 1).lease_ms(1).edit(|ask| ask.wait = Some(wait))));
     let guarded = wait(Wait::Guarded { timeout_ms: 300 });
@@ -104,7 +126,7 @@ fn guarded_wait_is_a_plain_one_for_older_nodes() {
 
 #[test]
 fn snapshots_match_golden_bytes() {
-    for (version, level) in [("v2", 2), ("v3", 3), ("v4", 4), ("v5", 6), ("v6", 7), ("v7", 8), ("v8", 9)] {
+    for (version, level) in [("v2", 2), ("v3", 3), ("v4", 4), ("v5", 6), ("v6", 7), ("v7", 8), ("v8", 9), ("v9", 10)] {
         let table = cluster_table(level);
         check(version, "snapshot", &snapshot(&table));
         let restored = Table::restore(&mut golden(version, "snapshot").as_slice()).expect("it can be read");
@@ -285,7 +307,27 @@ fn cluster_table(level: u32) -> Table {
         bench.acquired(ask("state", 30).label("id").dialect(Dialect::Terraform));
         bench.queued(ask("state", 31).lease_ms(9).wait_ms(60_000).dialect(Dialect::Redis));
     }
+    if level >= 10 {
+        with_history(&mut bench);
+    }
     bench.table
+}
+
+/// Holds of all kinds that have ended in all ways.
+fn with_history(bench: &mut Bench) {
+    bench.lead(LeaderStart { first_token: 1_800_000_000_000 << 10, confirm: true, ..start(RUN) });
+    let labelled = ask("forced", 40).label("x").by(caller(1, 2)).metadata(&[("host", "db-1")]);
+    bench.pass_ms(7).acquired(labelled.size(3).terms(|terms| terms.weight = 2));
+    let force = Some(Box::new(Force::new("ops", "the worker hangs")));
+    bench.pass_ms(5).outcome(Command::ForceRelease { name: name("forced"), key: key(40), force });
+    bench.acquired(
+        ask("past-1", 41).dialect(Dialect::Redis).label("secret").shared().names(&[("past-1", SHARED), ("past-2", 1)]),
+    );
+    bench.outcome(super::kit::release_names(&["past-1", "past-2"], 41));
+    bench.acquired(ask("past-2", 42).lease_ms(3).terms(|terms| terms.value = Some("node-2".into())));
+    bench.open(6, 3);
+    bench.acquired(ask("past-1", 43).session(6));
+    bench.pass_ms(4).tick();
 }
 
 /// A command that names its caller.
@@ -325,8 +367,13 @@ fn older_limits() -> Limits {
         deadlock_search_max: 0,
         marks_max: 0,
         mark_idle_ms: 0,
-        ..limits()
+        ..limits_of_modes()
     }
+}
+
+/// The limits of a table below the level of history.
+fn limits_of_modes() -> Limits {
+    Limits { history_per_lock: 0, history_bytes_max: 0, ..limits() }
 }
 
 fn open_by(number: u8, request: Option<latchd::domain::IdempotencyKey>, caller: Caller) -> Command {

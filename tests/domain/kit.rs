@@ -366,7 +366,7 @@ pub fn cancel(lock: &str, key_number: u64) -> Command {
 }
 
 pub fn force(lock: &str, key_number: u64) -> Command {
-    Command::ForceRelease { name: name(lock), key: key(key_number) }
+    Command::ForceRelease { name: name(lock), key: key(key_number), force: None }
 }
 
 pub fn close(number: u8) -> Command {

@@ -263,6 +263,10 @@ fn raised_level_sets_its_limits() {
     assert_eq!(*bench.table.limits(), at_6, "without those of level 7");
     bench.outcome(node_up(2, Incarnation(2)));
     assert_eq!(bench.outcome(raise(7)), Outcome::LevelRaised { level: 7 });
+    let at_7 = Limits { history_per_lock: 0, history_bytes_max: 0, ..new };
+    assert_eq!(*bench.table.limits(), at_7, "without those of level 10");
+    bench.restored();
+    assert_eq!(bench.outcome(raise(10)), Outcome::LevelRaised { level: 10 });
     assert_eq!(*bench.table.limits(), new);
     bench.restored();
     bench.outcome(release("a", 1));

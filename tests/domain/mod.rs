@@ -14,6 +14,7 @@ mod formats;
 mod from_backup;
 mod fuzzed;
 mod golden;
+mod history;
 mod idempotency;
 pub mod kit;
 mod kit_modes;

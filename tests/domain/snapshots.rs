@@ -9,8 +9,8 @@ const NEXT_TOKEN_AT: usize = 3;
 /// The tokens of these tests take two bytes.
 const NEXT_WAITER_AT: usize = NEXT_TOKEN_AT + 2;
 
-/// A table without locks and sessions ends with five counts of zero.
-const COUNTS: usize = 5;
+/// A table without locks and sessions ends with six counts of zero.
+const COUNTS: usize = 6;
 
 fn restore(bytes: &[u8]) -> Result<Table, DecodeError> {
     Table::restore(&mut &*bytes).map_err(|error| match error {
@@ -46,7 +46,7 @@ fn duplicate_lock_or_session_is_refused() {
     bench.open(1, 100);
     let bytes = bench.snapshot();
     let record = &bytes[before.len() + 1..bytes.len() - (COUNTS - 1)];
-    assert_eq!(error(&[&before[..], &[2], record, record, &[0, 0, 0, 0]].concat()), DecodeError::Twice("a session"));
+    assert_eq!(error(&[&before[..], &[2], record, record, &[0; COUNTS - 1]].concat()), DecodeError::Twice("a session"));
 }
 
 #[test]
@@ -79,9 +79,9 @@ fn truncated_snapshot_is_refused() {
 #[test]
 fn error_names_the_damaged_byte() {
     let mut bytes = snapshot(&Table::default());
-    bytes[0] = 9;
+    bytes[0] = 99;
     let told = Table::restore(&mut bytes.as_slice()).err().expect("an unknown version").to_string();
-    assert_eq!(told, "is damaged at byte 1: unknown snapshot version 9");
+    assert_eq!(told, "is damaged at byte 1: unknown snapshot version 99");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use arcstr::ArcStr;
 use std::time::Duration;
 
 use latchd::base::clock::set_wall_clock;
-use latchd::domain::{Acquire, Caller, Proof};
+use latchd::domain::{Acquire, Caller, Force, Proof};
 use latchd::engine::events::{EventFilter, EventId, EventOptions, GapReason, LockEvent, NameFilter, Update};
 use latchd::engine::{Engine, EngineOptions};
 
@@ -29,7 +29,7 @@ async fn every_kind_of_event_is_published_in_order() {
     let (key, token) = hold(&engine, ask("a")).await.unwrap();
     engine.release(ArcStr::from("a"), None, Proof::Key(key)).await.unwrap();
     let (key, _) = hold(&engine, ask("b")).await.unwrap();
-    engine.force_release(ArcStr::from("b"), key).await.unwrap();
+    engine.force_release(ArcStr::from("b"), key, Force::new("ops", "why")).await.unwrap();
     let events = next(&mut reader, 4).await;
     assert_eq!(said(&events), ["granted a", "released a", "granted b", "forced b"]);
     assert!(matches!(events[0].event, LockEvent::Granted { token: told, .. } if told.0 == token));

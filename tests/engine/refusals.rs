@@ -5,7 +5,8 @@ use crate::domain::kit::limits;
 use arcstr::ArcStr;
 use latchd::domain::Wait;
 use latchd::domain::{
-    Acquire, BodyDigest, Caller, Dialect, HoldKey, IdempotencyId, IdempotencyKey, Limits, Proof, Refusal, SessionId,
+    Acquire, BodyDigest, Caller, Dialect, Force, HoldKey, IdempotencyId, IdempotencyKey, Limits, Proof, Refusal,
+    SessionId,
 };
 use latchd::engine::{Engine, EngineOptions, Fault};
 use std::time::Duration;
@@ -107,7 +108,7 @@ async fn release_or_renewal_of_no_hold_writes_no_log_entry() {
     let is_wrong = |refusal: &Refusal| *refusal == Refusal::WrongKey;
     let release = async || engine.release(name.clone(), None, Proof::Key(wrong)).await.map(|_| ());
     refused_without_entry(&engine, "release", is_wrong, release).await;
-    let force = async || engine.force_release(name.clone(), wrong).await.map(|_| ());
+    let force = async || engine.force_release(name.clone(), wrong, Force::new("ops", "why")).await.map(|_| ());
     refused_without_entry(&engine, "force", is_wrong, force).await;
     let renew = async || engine.renew(name.clone(), None, Proof::Key(wrong), 1).await.map(|_| ());
     refused_without_entry(&engine, "renew", is_wrong, renew).await;

@@ -6,6 +6,7 @@ mod restore;
 
 use super::codec::Format;
 use super::cow_map::{FrozenMap, SHARDS, ShardKey};
+use super::history::Ring;
 use super::idempotency::IdempotencyRecord;
 use super::ids::{IdempotencyId, Name, SessionId};
 use super::locks::Lock;
@@ -29,6 +30,7 @@ pub struct FrozenTable {
     remembered_sizes: FrozenMap<Name, (u32, Timestamp)>,
     idempotency_keys: FrozenMap<IdempotencyId, IdempotencyRecord>,
     marks: FrozenMap<Name, Mark>,
+    history: FrozenMap<Name, Ring>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,7 @@ impl Table {
             remembered_sizes: self.remembered_sizes.freeze(),
             idempotency_keys: self.idempotency_keys.freeze(),
             marks: self.marks.freeze(),
+            history: self.history.freeze(),
         }
     }
 
@@ -73,6 +76,9 @@ impl FrozenTable {
         if format >= Format::Modes {
             put_all(&self.marks, &mut buffer, out, format)?;
         }
+        if format >= Format::History {
+            put_all(&self.history, &mut buffer, out, format)?;
+        }
         put_all(&self.locks, &mut buffer, out, format)?;
         out.write_all(&buffer)
     }
@@ -96,6 +102,9 @@ impl Header {
         }
         if format >= Format::TableIds {
             out.put_varint(self.table_id);
+        }
+        if format >= Format::History {
+            out.put_varint(self.clock_ms);
         }
         out.put_varint(self.nodes.all().len() as u64);
         self.nodes.all().iter().for_each(|(node, record)| put_record(node, record, out, format));
@@ -198,12 +207,14 @@ impl FrozenTable {
         self.remembered_sizes.part(part).for_each(|(name, size)| put_record(name, size, out, format));
         self.idempotency_keys.part(part).for_each(|(id, record)| put_record(id, record, out, format));
         self.marks.part(part).for_each(|(resource, mark)| put_record(resource, mark, out, format));
+        self.history.part(part).for_each(|(name, ring)| put_record(name, ring, out, format));
         self.locks.part(part).for_each(|(name, lock)| put_record(name, lock, out, format));
     }
 
-    /// Below the level of modes there are no marks.
+    /// Older levels have no marks, or no history.
     fn record_counts(&self) -> impl Iterator<Item = usize> {
         let counts = [self.sessions.len(), self.remembered_sizes.len(), self.idempotency_keys.len(), self.locks.len()];
-        counts.into_iter().chain((self.format() >= Format::Modes).then_some(self.marks.len()))
+        let marks = (self.format() >= Format::Modes).then_some(self.marks.len());
+        counts.into_iter().chain(marks).chain((self.format() >= Format::History).then_some(self.history.len()))
     }
 }

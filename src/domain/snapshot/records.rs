@@ -4,6 +4,7 @@ use crate::base::codec::{DecodeError, Decoder, Encode};
 use crate::base::value::{Value, record, variants};
 use crate::domain::codec::Format;
 use crate::domain::command::Wait;
+use crate::domain::history::{PastHold, RarePast, Ring};
 use crate::domain::idempotency::{IdempotencyRecord, IdempotencyResult};
 use crate::domain::ids::{Caller, CommandId, Incarnation};
 use crate::domain::locks::{
@@ -11,6 +12,7 @@ use crate::domain::locks::{
 };
 use crate::domain::marks::Mark;
 use crate::domain::nodes::NodeRecord;
+use crate::domain::outcome::EndReason;
 use crate::domain::sessions::{Session, TimedOut};
 use crate::domain::time::{CompactTimestamp, Deadline, Timestamp};
 use crate::mutants::planted;
@@ -53,6 +55,35 @@ impl Value<Format> for Delay {
         let (until, token) = (Value::get(input, format)?, Value::get(input, format)?);
         let counts_for = if format >= Format::ModeBounds { Value::get(input, format)? } else { None };
         Ok(Delay { until, token, counts_for })
+    }
+}
+
+record! {
+    PastHold {
+        token, since, ended, clock_ms, owner, metadata, dialect, why, timed_out, size, weight, caller, rare
+    } in Format
+}
+
+record!(RarePast { value, force } in Format from Format::History);
+
+variants! {
+    EndReason in Format as "end of a hold",
+    0 = Released,
+    1 = Expired,
+    2 = Forced,
+    3 = SessionEnded,
+    4 = Cancelled,
+    5 = Transferred,
+}
+
+impl Value<Format> for Ring {
+    fn put(&self, out: &mut Vec<u8>, format: Format) {
+        out.put_varint(self.len() as u64);
+        self.iter().for_each(|past| past.put(out, format));
+    }
+
+    fn get(input: &mut Decoder, format: Format) -> Result<Self, DecodeError> {
+        (0..input.count(13)?).map(|_| PastHold::get(input, format)).collect()
     }
 }
 

@@ -4,8 +4,9 @@ use super::parts::Parts;
 use crate::base::codec::{DecodeError, Decoder};
 use crate::base::value::Value;
 use crate::domain::codec::Format;
+use crate::domain::history::Ring;
 use crate::domain::idempotency::{IdempotencyRecord, IdempotencyResult};
-use crate::domain::ids::{IdempotencyId, Incarnation, Name, NodeId, SessionId, StoreId};
+use crate::domain::ids::{IdempotencyId, Incarnation, Name, NodeId, SessionId, StoreId, Token};
 use crate::domain::locks::{Delay, Lock};
 use crate::domain::marks::Mark;
 use crate::domain::nodes::NodeRecord;
@@ -13,6 +14,7 @@ use crate::domain::sessions::Session;
 use crate::domain::table::{Header, Table};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
+use std::collections::BTreeSet;
 
 pub fn get_table(input: &mut Decoder) -> Result<Table, DecodeError> {
     let byte = input.u8()?;
@@ -33,6 +35,11 @@ pub fn get_table(input: &mut Decoder) -> Result<Table, DecodeError> {
     if format >= Format::Modes {
         for _ in 0..input.count(4)? {
             table.add_mark(Value::get(input, format)?, Value::get(input, format)?)?;
+        }
+    }
+    if format >= Format::History {
+        for _ in 0..input.count(15)? {
+            table.add_history(Value::get(input, format)?, Value::get(input, format)?)?;
         }
     }
     let mut kept = table.check_results_of_sessions()?;
@@ -74,6 +81,9 @@ fn get_header(input: &mut Decoder, format: Format) -> Result<Header, DecodeError
     }
     if format >= Format::TableIds {
         header.table_id = get_counter(input)?;
+    }
+    if format >= Format::History {
+        header.clock_ms = get_counter(input)?;
     }
     for _ in 0..input.count(21)? {
         if !header.nodes.insert(Value::get(input, format)?, Value::get(input, format)?) {
@@ -119,6 +129,19 @@ impl Table {
             return Err(DecodeError::Twice("a mark"));
         }
         self.marks.raise(resource, mark, &mut self.usages);
+        Ok(())
+    }
+
+    fn add_history(&mut self, name: Name, ring: Ring) -> Result<(), DecodeError> {
+        let are_issued = ring.iter().all(|past| past.token.0 < self.header.next_token);
+        let are_in_order = ring.iter().map(|past| past.ended).chain([self.header.now]).is_sorted();
+        if ring.len() == 0 || !are_issued || !are_in_order {
+            return Err(DecodeError::Range);
+        }
+        let tokens: BTreeSet<Token> = ring.iter().map(|past| past.token).collect();
+        if tokens.len() < ring.len() || !self.history.insert(name, ring) {
+            return Err(DecodeError::Twice("an ended hold"));
+        }
         Ok(())
     }
 

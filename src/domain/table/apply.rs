@@ -1,7 +1,7 @@
 //! `apply`: the one function that changes the table.
 
 use super::{CommandResult, Effects, Table};
-use crate::domain::command::{Command, Proof};
+use crate::domain::command::Command;
 use crate::domain::entry::{Body, Entry, LeaderStart, Submitted};
 use crate::domain::ids::{CommandId, SessionId, Token};
 use crate::domain::limits::Feature;
@@ -27,7 +27,7 @@ impl Table {
 
     /// Applies the log entry at this index.
     pub fn apply_at(&mut self, index: u64, entry: Entry) -> Result<Applied, StaleEpoch> {
-        let mut effects = Effects { events: Vec::new(), waits: Vec::new(), budget: EXPIRIES_PER_ENTRY };
+        let mut effects = Effects::new(EXPIRIES_PER_ENTRY);
         let outcomes = match entry.body {
             Body::LeaderStart(start) => {
                 self.header.now = self.header.now.max(entry.at);
@@ -62,7 +62,8 @@ impl Table {
         } else if self.supports(Feature::RaisedTokens) {
             self.raise_tokens(index, start.first_token);
         }
-        self.header.limits = start.limits.for_level(self.header.level);
+        self.set_limits(&start.limits);
+        self.set_clock(start.first_token);
         self.header.confirm = start.confirm;
         self.touch_all_sessions();
         // The election vouches for the leader, so it is recorded unchecked.
@@ -126,7 +127,7 @@ impl Table {
             Command::Release { name, proof, .. } => self.release(effects, &name, &proof, EndReason::Released),
             Command::Renew { name, proof, lease_ms, .. } => self.renew(&name, &proof, lease_ms),
             Command::Cancel { name, key } => Ok(self.cancel(effects, &name, key)),
-            Command::ForceRelease { name, key } => self.release(effects, &name, &Proof::Key(key), EndReason::Forced),
+            Command::ForceRelease { name, key, force } => self.force_release(effects, &name, key, force),
             Command::ConfirmDelivery { name, key } => self.confirm_delivery(&name, key),
             Command::CancelWait { name, label } => self.cancel_wait(effects, &name, &label),
             Command::NodeUp { node, incarnation, store, level } => {
@@ -154,7 +155,14 @@ impl Table {
 impl Table {
     /// Refuses what needs a higher feature level.
     pub fn check_supported(&self, command: &Command) -> Result<(), Refusal> {
-        let Some(feature) = command.needed_feature().filter(|feature| !self.supports(*feature)) else { return Ok(()) };
+        command.needed_feature().map_or(Ok(()), |feature| self.check_has(feature))
+    }
+
+    /// Refuses what needs this feature, where the level is lower.
+    pub fn check_has(&self, feature: Feature) -> Result<(), Refusal> {
+        if self.supports(feature) {
+            return Ok(());
+        }
         let level = feature as u32;
         let lacking = self.header.nodes.all().iter().find(|(_, record)| record.level < level);
         Err(Refusal::NotYet { level, node: lacking.map(|(node, _)| *node) })

@@ -34,6 +34,7 @@ impl Table {
             session.into_iter().for_each(|session| self.sessions.remove_hold(session));
             effects.ended(name.clone(), hold, why);
             self.delay_next(name, hold, why);
+            self.remember_end(effects, name, hold, why);
         }
         self.end_upgrade(effects, name, hold.token);
         Vacancy::among(hold.names())

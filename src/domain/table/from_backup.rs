@@ -16,7 +16,7 @@ impl Table {
     /// not below `first_token`. The log must start there too, so events need no origin. The level is at least that of
     /// table ids, because no other program knows this table.
     pub fn begin_from_backup(&mut self, first_token: u64, random: u64, keep_sessions: bool, keep_holds: bool) {
-        let mut effects = Effects { events: Vec::new(), waits: Vec::new(), budget: u32::MAX };
+        let mut effects = Effects::new(u32::MAX);
         let names: Vec<Name> = self.locks.names().cloned().collect();
         names.iter().for_each(|name| self.end_all_waits(&mut effects, name));
         if !keep_sessions {

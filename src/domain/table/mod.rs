@@ -9,6 +9,7 @@ mod delivery;
 mod ending;
 mod expiry;
 mod from_backup;
+mod history;
 mod leader;
 mod lease;
 mod marks;
@@ -24,6 +25,8 @@ mod waiting;
 
 pub use leader::LeaderView;
 
+use crate::domain::command::Force;
+use crate::domain::history::History;
 use crate::domain::idempotency::IdempotencyKeys;
 use crate::domain::ids::{Name, Token};
 use crate::domain::limits::{Feature, Limits};
@@ -46,6 +49,7 @@ pub struct Table {
     pub(super) remembered_sizes: RememberedSizes,
     pub(super) idempotency_keys: IdempotencyKeys,
     pub(super) marks: Marks,
+    pub(super) history: History,
     pub(super) usages: Usages,
 }
 
@@ -64,6 +68,8 @@ pub struct Header {
     pub level: u32,
     /// Grants to waiters stay unconfirmed until their node says that it can answer.
     pub confirm: bool,
+    /// Milliseconds from 1970 to the beginning of cluster time, by the clock of the leader; 0 if unknown.
+    pub clock_ms: u64,
     pub nodes: Nodes,
 }
 
@@ -75,6 +81,8 @@ struct Effects {
     waits: Vec<WaitNote>,
     /// How much more may be expired besides the commands.
     budget: u32,
+    /// By whom a hold is ended, and why, while that is carried out.
+    force: Option<Box<Force>>,
 }
 
 /// Room may have become free in a lock, or another waiter may be first: the lock has to be granted to its waiters.
@@ -86,6 +94,10 @@ struct Vacancy {
 }
 
 impl Effects {
+    fn new(budget: u32) -> Effects {
+        Effects { events: Vec::new(), waits: Vec::new(), budget, force: None }
+    }
+
     /// Takes one unit of the budget; whether there was one.
     fn spend(&mut self) -> bool {
         let left = self.budget > 0;

@@ -39,7 +39,7 @@ impl Table {
         }
         self.header.level = level;
         if let Some(limits) = limits {
-            self.header.limits = limits.for_level(level);
+            self.set_limits(limits);
         }
         Ok(Outcome::LevelRaised { level })
     }

@@ -36,7 +36,7 @@ impl Table {
             Command::Release { name, proof, .. } => {
                 self.find_hold(name, proof).and_then(|hold| proof.check_names(name, hold)).err()
             }
-            Command::ForceRelease { name, key } => self.find_hold(name, &Proof::Key(*key)).err(),
+            Command::ForceRelease { name, key, .. } => self.find_hold(name, &Proof::Key(*key)).err(),
             Command::Renew { name, proof, lease_ms, .. } => self.preflight_renew(name, proof, *lease_ms),
             Command::CancelWait { name, label } => {
                 self.place_of_label(name, label).is_none().then_some(Refusal::NotWaiting)

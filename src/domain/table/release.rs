@@ -1,7 +1,7 @@
 //! Release, forced release and cancel.
 
 use super::{CommandResult, Effects, Table};
-use crate::domain::command::Proof;
+use crate::domain::command::{Force, Proof};
 use crate::domain::ids::{HoldKey, Name, Token};
 use crate::domain::locks::Hold;
 use crate::domain::outcome::{EndReason, Outcome, WaitEnd};
@@ -28,6 +28,19 @@ impl Table {
         let is_done = self.forget_unused(name) && vacancy.others.is_empty();
         let waiter_granted = !is_done && self.grant_waiters(effects, name, vacancy);
         Ok(Outcome::Released { waiter_granted, names })
+    }
+
+    pub(super) fn force_release(
+        &mut self,
+        effects: &mut Effects,
+        name: &Name,
+        key: HoldKey,
+        force: Option<Box<Force>>,
+    ) -> CommandResult {
+        effects.force = force;
+        let outcome = self.release(effects, name, &Proof::Key(key), EndReason::Forced);
+        effects.force = None;
+        outcome
     }
 
     /// Undoes an acquire by its key, whether it waits or was granted.

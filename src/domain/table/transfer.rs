@@ -68,6 +68,7 @@ impl Table {
             session.into_iter().for_each(|session| self.sessions.remove_hold(session));
             after.owner.session().into_iter().for_each(|session| self.sessions.add_hold(session));
             effects.ended(name.clone(), before, EndReason::Transferred);
+            self.remember_end(effects, name, before, EndReason::Transferred);
             let size = self.locks.get(name).map_or(1, |lock| lock.size());
             effects.granted(name.clone(), after, size, None);
         }

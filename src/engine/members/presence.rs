@@ -131,9 +131,9 @@ impl ClusterMembers {
     }
 }
 
-/// Nodes below the level of modes could not read them.
+/// Nodes below the level of modes could not read any, and others not those of a later level.
 fn limits_of_level(level: u32, options: &crate::engine::EngineOptions) -> Option<Box<Limits>> {
-    (level >= Feature::Modes as u32).then(|| Box::new(options.limits))
+    (level >= Feature::Modes as u32).then(|| Box::new(options.limits.for_level(level)))
 }
 
 const CHECK_EVERY: Duration = Duration::from_millis(500);

@@ -81,7 +81,7 @@ impl Proposer {
         let mut leadership = self.raft.leadership();
         let ended = |leadership: &Leadership| !leadership.is_leader || leadership.term != term;
         let mut supervised = self.clock.age();
-        let recorded_callers = self.host.table().records_callers();
+        let level = self.host.table().level();
         // The silence of nodes such as the former leader starts now.
         self.members.supervise(supervised);
         loop {
@@ -110,8 +110,8 @@ impl Proposer {
             let age = self.clock.age();
             if age.saturating_sub(supervised) >= TICK {
                 supervised = age;
-                // Both are part of the leadership: whether grants must be confirmed, and quotas that older nodes do not know.
-                if self.health.is_alone() != alone || self.host.table().records_callers() != recorded_callers {
+                // Both are part of the leadership: whether grants must be confirmed, and what it sets that older nodes do not know.
+                if self.health.is_alone() != alone || self.host.table().level() != level {
                     return;
                 }
                 self.members.supervise(age);

@@ -10,7 +10,7 @@ impl Proposer {
         entries.set_epoch(Some(self.epoch));
         let mut leadership = self.raft.leadership();
         let ended = |leadership: &Leadership| !leadership.is_leader || leadership.term != term;
-        let recorded_callers = self.host.table().records_callers();
+        let level = self.host.table().level();
         let (mut supervised, mut counted) = (self.clock.age(), self.clock.age());
         self.members.supervise(supervised);
         loop {
@@ -34,7 +34,7 @@ impl Proposer {
             }
             if age.saturating_sub(supervised) >= TICK {
                 supervised = age;
-                if self.host.table().records_callers() != recorded_callers {
+                if self.host.table().level() != level {
                     break;
                 }
                 self.members.supervise(age);

@@ -1,11 +1,12 @@
 //! Reads of this node's table, each with the consistency that the caller asks for.
 
 use super::read_barrier::ReadBarrier;
+use crate::base::clock;
 use crate::base::codec::hex;
 use crate::domain::view::LockView;
-use crate::domain::{LeaderView, Name, SessionId, Timestamp};
+use crate::domain::{Feature, LeaderView, Name, PastHold, SessionId, Timestamp};
 use crate::engine::cluster_clock::ClusterClock;
-use crate::engine::error::EngineError;
+use crate::engine::error::{EngineError, Fault};
 use crate::engine::members::NodeHealth;
 use crate::engine::options::EngineOptions;
 use crate::engine::table_host::TableHost;
@@ -98,6 +99,20 @@ impl TableReader {
         let entries_from = self.read_point().await?;
         let (now, table) = (self.clock.now(), self.host.table());
         Ok(table.leader_view(name, now, entries_from))
+    }
+
+    /// The last holds of a name that have ended, newest first.
+    pub async fn history(&self, name: &Name, limit: usize, consistency: Consistency) -> Result<Vec<PastHold>, Fault> {
+        self.read_barrier(consistency).await?;
+        let (now, table) = (self.clock.now(), self.host.table());
+        table.check_has(Feature::History)?;
+        // By the present clock where no leader has dated the end.
+        let unix_ms = u64::try_from(clock::unix_time().as_millis()).unwrap_or(u64::MAX);
+        let dated = |past: &PastHold| match past.clock_ms {
+            0 => PastHold { clock_ms: unix_ms.saturating_sub(now.0), ..past.clone() },
+            _ => past.clone(),
+        };
+        Ok(table.history(name).take(limit).map(dated).collect())
     }
 
     /// How long this session lives without a request; the configured time for one that this node does not know.

@@ -1,7 +1,7 @@
 //! The table and the naive model agree on every outcome, every event and every view.
 
 use super::driver::Played;
-use super::reference::{Reference, Session, Waiter};
+use super::reference::{Past, Reference, Session, Waiter};
 use super::script::{NAMES, SESSIONS, steps};
 use super::{CASES, for_all_scripts_of};
 use crate::domain::kit::session;
@@ -16,6 +16,7 @@ fn table_agrees_with_naive_model() {
             reference.apply(played)?;
             compare_locks(&reference, played)?;
             compare_waiters(&reference, played)?;
+            compare_history(&reference, played)?;
             compare_sessions(&reference, played)?;
             nobody_is_left_waiting(&reference, played)?;
             compare_nodes(&reference, played)?;
@@ -121,6 +122,14 @@ fn compare_nodes(reference: &Reference, played: &Played) -> Result<(), String> {
 fn shown(hold: &HoldView) -> String {
     let plain = HoldView { terms: None, ..hold.clone() };
     format!("{} {plain:?}", hold.key)
+}
+
+fn compare_history(reference: &Reference, played: &Played) -> Result<(), String> {
+    for name in NAMES.map(Name::from) {
+        let actual = played.table.history(&name).map(Past::of).collect::<Vec<_>>();
+        same("history", reference.history(&name), actual)?;
+    }
+    Ok(())
 }
 
 fn compare_sessions(reference: &Reference, played: &Played) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use super::driver::{Driver, limits};
 use super::script::{Key, Mistake, Shown, Verb, Waiting, Wanted};
 use crate::domain::kit::{self, session, store};
-use latchd::domain::{Acquire, Caller, Command, Dialect, HoldKey, NodeId, Proof, Terms, Token, Upgrade, Wait};
+use latchd::domain::{Acquire, Caller, Command, Dialect, Force, HoldKey, NodeId, Proof, Terms, Token, Upgrade, Wait};
 use std::sync::Arc;
 
 impl Driver {
@@ -27,7 +27,10 @@ impl Driver {
                 lease_ms: *lease_ms,
             },
             Verb::Cancel { name, key } => Command::Cancel { name: (*name).into(), key: self.key(name, key) },
-            Verb::Force { name, key } => Command::ForceRelease { name: (*name).into(), key: self.key(name, key) },
+            Verb::Force { name, key } => {
+                let force = Some(Box::new(Force::new("ops", name)));
+                Command::ForceRelease { name: (*name).into(), key: self.key(name, key), force }
+            }
             Verb::Confirm { name, key } => Command::ConfirmDelivery { name: (*name).into(), key: self.key(name, key) },
             Verb::CancelWait { name, label } => Command::CancelWait { name: (*name).into(), label: (*label).into() },
             verb => self.change(verb),

@@ -78,6 +78,8 @@ pub fn limits(tight: bool) -> Limits {
         deadlock_search_max: 1_000,
         marks_max: if tight { 1 } else { 2 },
         mark_idle_ms: 40,
+        history_per_lock: if tight { 2 } else { 3 },
+        history_bytes_max: 1 << 20,
     }
 }
 

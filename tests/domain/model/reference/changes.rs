@@ -142,9 +142,10 @@ impl Reference {
         // No retry is given it any more.
         hold.request = None;
         let Hold { claim, deadline, .. } = hold.clone();
-        let Hold { owner: Owner { session, .. }, dialect, since, .. } = before;
+        let Hold { owner: Owner { session, .. }, dialect, since, .. } = before.clone();
         let why = EndReason::Transferred;
         for name in claim.names() {
+            self.remember(&name, &before, why, false);
             let (ended, is_election) = (name.clone(), false);
             self.expect(Event::HoldEnded { name: ended, token, why, session, dialect, since, deadline, is_election });
             self.expect_token(&name, new_token, None);

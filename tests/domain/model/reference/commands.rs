@@ -49,7 +49,10 @@ impl Reference {
             }
             Command::Acquire(acquire) => self.acquire(*id, acquire, actual),
             Command::Release { name, proof, .. } => self.end_one(name, EndReason::Released, proof),
-            Command::ForceRelease { name, key } => self.end_one(name, EndReason::Forced, &Proof::Key(*key)),
+            Command::ForceRelease { name, key, force } => {
+                self.force = force.as_deref().cloned();
+                self.end_one(name, EndReason::Forced, &Proof::Key(*key))
+            }
             Command::Renew { name, proof, lease_ms, .. } => self.renew(name, proof, *lease_ms),
             Command::Cancel { name, key } => Ok(self.cancel(name, *key)),
             Command::ConfirmDelivery { name, key } => self.confirm_delivery(name, *key),

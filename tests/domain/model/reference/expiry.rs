@@ -109,6 +109,7 @@ impl Reference {
                 deadline,
                 is_election,
             });
+            self.remember(&name, &hold, why, why == EndReason::SessionEnded && timed_out);
             if is_unclean && hold.claim.delay_ms > 0 {
                 self.delay(&name, self.now.after_ms(hold.claim.delay_ms), token);
             }

@@ -1,8 +1,8 @@
 //! A lock table written without regard for speed: flat lists, searched from end to end.
 //!
 //! Written from the promises, not from the code, so that the two can disagree. A hold of several names is one record with a
-//! list of names, and so is a wait. This file has the state; `queue` says who is granted what, `expiry` what ends, `deadlock`
-//! who waits for whom, and the others what each command does. It predicts everything except the numbers of the fencing
+//! list of names, and so is a wait. This file has the state; `queue` says who is granted what, `expiry` what ends, `history`
+//! what is remembered of it, `deadlock` who waits for whom, and the others what each command does. It predicts everything except the numbers of the fencing
 //! tokens, which it takes from the table (`tokens` checks those), and which of several cycles of waits is named.
 
 mod acquire;
@@ -10,15 +10,17 @@ mod changes;
 mod commands;
 mod deadlock;
 mod expiry;
+mod history;
 mod nodes;
 mod queue;
 mod requests;
 
 use super::driver::Played;
 use arcstr::ArcStr;
+pub use history::Past;
 use latchd::domain::{
-    Body, BodyDigest, CommandId, Dialect, Entry, Event, HoldKey, IdempotencyId, Incarnation, LeaderStart, Limits,
-    Metadata, Name, NodeId, Outcome, SessionId, Submitted, Terms, Timestamp, Token, Wait,
+    Body, BodyDigest, CommandId, Dialect, Entry, Event, Force, HoldKey, IdempotencyId, Incarnation, LeaderStart,
+    Limits, Metadata, Name, NodeId, Outcome, SessionId, Submitted, Terms, Timestamp, Token, Wait,
 };
 use nodes::Node;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +53,10 @@ pub struct Reference {
     pub idle_sizes: Vec<(Timestamp, Name, u32)>,
     /// High-water marks: the token, and until when it is remembered.
     pub marks: BTreeMap<Name, (Token, Timestamp)>,
+    /// The holds of each name that have ended, oldest first.
+    past: BTreeMap<Name, Vec<Past>>,
+    /// Who forces the end of a hold now.
+    force: Option<Force>,
     /// The last token that the table issued.
     last_token: u64,
     /// Events of the table that this model has not explained yet.
@@ -230,6 +236,10 @@ impl Reference {
 impl Reference {
     pub fn has_modes(&self) -> bool {
         self.level >= 7
+    }
+
+    pub fn has_history(&self) -> bool {
+        self.level >= 10
     }
 
     pub fn has_bounds(&self) -> bool {

@@ -45,8 +45,10 @@ impl Reference {
         }
     }
 
-    /// Below level 7 the limits that came with it are 0.
+    /// Below level 7 the limits that came with it are 0, and below level 10 those of the history.
     pub fn set_limits(&mut self, limits: &Limits) {
+        let limits =
+            &if self.has_history() { *limits } else { Limits { history_per_lock: 0, history_bytes_max: 0, ..*limits } };
         let without = Limits {
             names_max: 0,
             lock_delay_ms_max: 0,
