@@ -8,18 +8,25 @@
 //! because the password is known. Where the password has opened before it goes on to open, whatever others do there.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt,
     net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
 use super::{
-    credential::{Credential, Proof},
-    digest::{Keyed, Sha256Digest, position, sha256},
+    credential::{ApiKey, Credential, Proof},
+    digest::{Keyed, Sha256Digest},
+    ending::Ending,
     gate::{Admission, Gate},
     identity::{Identity, Role},
+    key_ring::{KeyRing, PreparedKey, accept_twin, each_name_once},
     known_secrets::KnownSecrets,
     options::{AccessError, AccessOptions, Verdict},
     passwords::{Judged, Passwords},
@@ -27,7 +34,6 @@ use super::{
 };
 use crate::base::address_group::AddressGroup;
 use crate::base::bounded_map::BoundedMap;
-use parking_lot::RwLock;
 
 /// A request has three places for a secret; a request with more is no client's.
 const MAX_PRESENTED: usize = 4;
@@ -36,56 +42,123 @@ const RETRY_SOON: Verdict = Verdict::Throttled { retry_after_seconds: 1 };
 
 /// All credentials of the server.
 pub struct Access {
-    /// By credential, in the order given.
-    identities: Vec<Identity>,
+    is_open: bool,
     anonymous: Identity,
     anonymous_elsewhere: Identity,
-    keys: Keys,
+    /// Replaced as a whole.
+    keys: ArcSwap<KeyRing>,
+    /// What is in each ring.
+    fixed: Fixed,
+    /// The owners of the passwords.
+    owners: Vec<Identity>,
     passwords: Passwords,
     keyed: Keyed,
+    /// The passwords that have opened before.
     known: KnownSecrets,
-    /// The addresses from which a password was accepted lately, each with its credential: it stays accepted there, however
+    /// The addresses from which a password was accepted lately, each with the password: it stays accepted there, however
     /// often others fail from the same address.
     proved: RwLock<BoundedMap<(AddressGroup, usize), ()>>,
     throttle: Throttle,
     gate: Gate<Judged>,
+    /// Changes when a key has ended or has another end. Its lock is held while keys are replaced.
+    changes: Mutex<watch::Sender<()>>,
 }
 
-/// The digests stand by themselves so that one pass can compare them all.
+/// What was given at the start, and lasts as long as the process.
 #[derive(Default)]
-struct Keys {
-    digests: Vec<Sha256Digest>,
-    credentials: Vec<usize>,
+struct Fixed {
+    keys: Vec<PreparedKey>,
+    /// The owner of each secret of which the digest is known.
+    given: HashMap<Sha256Digest, Identity>,
+    names: Vec<String>,
+}
+
+/// What is known of a presented secret.
+enum Looked {
+    Opens(Identity),
+    Expired(Identity),
+    Wrong,
+}
+
+/// Whose a secret is.
+enum Owner {
+    Key(Identity),
+    Password(usize),
 }
 
 impl Access {
     /// Takes tens of milliseconds for each plain password.
     pub fn new(credentials: Vec<Credential>, options: AccessOptions) -> Result<Access, AccessError> {
         options.validate()?;
-        each_key_has_its_name(&credentials)?;
         let random = |error: getrandom::Error| AccessError::Random { problem: error.to_string() };
+        let (changes, keyed) = (watch::Sender::new(()), Keyed::new().map_err(random)?);
+        let is_open = credentials.is_empty() && !options.may_reload;
+        let passwords = credentials.iter().filter(|credential| !credential.is_key()).count();
         let mut access = Access {
-            identities: Vec::with_capacity(credentials.len()),
+            is_open,
             anonymous: Identity::anonymous(options.anonymous_role),
             anonymous_elsewhere: Identity::anonymous(Role::Client),
-            keys: Keys::default(),
+            keys: ArcSwap::from_pointee(KeyRing::new([], &keyed)?),
+            fixed: Fixed::default(),
+            owners: Vec::with_capacity(passwords),
             passwords: Passwords::new(options.max_refused),
-            keyed: Keyed::new().map_err(random)?,
-            known: KnownSecrets::for_credentials(credentials.len()),
+            keyed,
+            known: KnownSecrets::for_credentials(passwords),
             proved: RwLock::new(BoundedMap::new(options.max_addresses)),
             throttle: Throttle::new(options.failures_per_window, options.window, options.max_addresses),
             gate: Gate::new(options.max_verifications),
+            changes: Mutex::new(changes),
         };
-        let mut given = HashMap::new();
         for credential in credentials {
-            access.add(credential, &mut given)?;
+            access.add(credential)?;
         }
+        access.reload(Vec::new())?;
         Ok(access)
     }
 
     /// No credential is configured: presented ones are ignored, and everybody is anonymous.
     pub fn is_open(&self) -> bool {
-        self.identities.is_empty()
+        self.is_open
+    }
+
+    /// Replaces the keys that may come and go by these, all or none. A key that stays the same stays whose it was; who was
+    /// let in by one that is gone, or has other rights, is let in no more.
+    pub fn reload(&self, keys: Vec<ApiKey>) -> Result<(), AccessError> {
+        let changes = self.changes.lock();
+        let before = self.keys.load_full();
+        let fixed = self.fixed.names.iter().map(String::as_str);
+        each_name_once(fixed.chain(keys.iter().map(|key| &*key.name)))?;
+        let (mut ring, mut kept) = (self.fixed.keys.clone(), Vec::new());
+        for key in keys {
+            let expires = key.expires;
+            let prepared = key.prepare(Some(Ending::new(expires, changes.subscribe())))?;
+            if let Some(first) = self.fixed.given.get(&prepared.digest) {
+                accept_twin(first, &prepared.identity)?;
+            }
+            let same = before.of_digest(&prepared.digest, &self.keyed);
+            let same = same.filter(|same| same.is_caller_of(&prepared.identity) && same.ending().is_some());
+            let identity = same.cloned().unwrap_or_else(|| prepared.identity.clone());
+            kept.push((identity.clone(), expires));
+            ring.push(PreparedKey { identity, ..prepared });
+        }
+        let next = Arc::new(KeyRing::new(ring, &self.keyed)?);
+        for (identity, expires) in kept {
+            identity.ending().iter().for_each(|ending| ending.expire_at(expires));
+        }
+        self.keys.store(Arc::clone(&next));
+        before.end_those_not_in(&next);
+        changes.send_replace(());
+        Ok(())
+    }
+
+    /// Has everybody look again whether their credential has ended: for a wall clock that was set.
+    pub fn look_again(&self) {
+        self.changes.lock().send_replace(());
+    }
+
+    /// Every key with a name, a role and perhaps an end.
+    pub fn keys(&self) -> Vec<Identity> {
+        self.keys.load().identities().to_vec()
     }
 
     /// What a caller without a name is. Only one on this machine itself may be an admin.
@@ -99,7 +172,7 @@ impl Access {
     /// `presented` holds every secret that the request carries; any valid one opens. `now` is monotonic
     /// time since the process started.
     pub fn check_fast(&self, presented: &[&str], from: IpAddr, now: Duration) -> Option<Verdict> {
-        if self.is_open() {
+        if self.is_open {
             return Some(Verdict::Granted(self.anonymous.clone()));
         }
         let presented = &presented[..presented.len().min(MAX_PRESENTED)];
@@ -107,11 +180,12 @@ impl Access {
             return Some(Verdict::Missing);
         }
         let address = AddressGroup::from(from);
-        let (mut undecided, mut may_be_judged) = (false, false);
+        let (mut undecided, mut may_be_judged, mut expired) = (false, false, None);
         for secret in presented {
             match self.look_up(secret, address, now) {
-                Some(Judged::Right(credential)) => return Some(self.grant(credential)),
-                Some(_) => {}
+                Some(Looked::Opens(identity)) => return Some(Verdict::Granted(identity)),
+                Some(Looked::Expired(identity)) => expired = Some(identity),
+                Some(Looked::Wrong) => {}
                 None => {
                     undecided = true;
                     may_be_judged |= self.may_be_judged(secret, address, now);
@@ -119,7 +193,7 @@ impl Access {
             }
         }
         match (undecided, may_be_judged) {
-            (false, _) => Some(self.failed(address, now)),
+            (false, _) => Some(self.failed(expired, address, now)),
             (true, true) => None,
             // Another request may have proved the same secret since the look above.
             (true, false) => Some(self.granted(presented, address, now).unwrap_or(RETRY_SOON)),
@@ -139,15 +213,16 @@ impl Access {
             return verdict;
         }
         let address = AddressGroup::from(from);
-        let mut all_judged = true;
+        let (mut all_judged, mut expired) = (true, None);
         for secret in presented.iter().take(MAX_PRESENTED) {
             match self.judge(secret, address, now, &call_worker).await {
-                Judged::Right(credential) => return self.grant(credential),
-                Judged::Wrong => {}
-                Judged::NotNow => all_judged = false,
+                Some(Looked::Opens(identity)) => return Verdict::Granted(identity),
+                Some(Looked::Expired(identity)) => expired = Some(identity),
+                Some(Looked::Wrong) => {}
+                None => all_judged = false,
             }
         }
-        if all_judged { self.failed(address, now) } else { RETRY_SOON }
+        if all_judged { self.failed(expired, address, now) } else { RETRY_SOON }
     }
 
     /// Verifies the passwords that wait, as long as it is this thread's turn. Blocks.
@@ -162,92 +237,87 @@ impl Access {
         }
     }
 
-    fn add(&mut self, credential: Credential, given: &mut HashMap<Sha256Digest, usize>) -> Result<(), AccessError> {
-        let (identity, proof) = credential.prepare()?;
-        let credential = self.identities.len();
+    fn add(&mut self, credential: Credential) -> Result<(), AccessError> {
+        if let Credential::ApiKey(key) = &credential {
+            self.fixed.names.push(key.name.clone());
+        }
+        let (identity, proof) = credential.prepare(self.changes.get_mut())?;
         if let Some(digest) = proof.digest() {
-            if let Some(first) = given.get(&digest) {
-                return self.accept_twin(*first, &identity);
+            if let Some(first) = self.fixed.given.get(&digest) {
+                return accept_twin(first, &identity);
             }
-            given.insert(digest, credential);
+            self.fixed.given.insert(digest, identity.clone());
         }
         match proof {
-            Proof::Password { hash, .. } => self.passwords.add(credential, hash),
-            Proof::Key(digest) => {
-                self.keys.digests.push(digest);
-                self.keys.credentials.push(credential);
+            Proof::Password { hash, .. } => {
+                self.passwords.add(self.owners.len(), hash);
+                self.owners.push(identity);
             }
+            Proof::Key(digest) => self.fixed.keys.push(PreparedKey { digest, identity }),
         }
-        self.identities.push(identity);
         Ok(())
-    }
-
-    /// The same secret twice is harmless, unless it gives two different rights.
-    fn accept_twin(&self, first: usize, second: &Identity) -> Result<(), AccessError> {
-        let first = &self.identities[first];
-        if first.has_rights_of(second) {
-            return Ok(());
-        }
-        Err(AccessError::SameSecret { first: first.name.to_string(), second: second.name.to_string() })
     }
 
     fn granted(&self, presented: &[&str], address: AddressGroup, now: Duration) -> Option<Verdict> {
         presented.iter().find_map(|secret| match self.look_up(secret, address, now) {
-            Some(Judged::Right(credential)) => Some(self.grant(credential)),
+            Some(Looked::Opens(identity)) => Some(Verdict::Granted(identity)),
             _ => None,
         })
     }
 
-    fn grant(&self, credential: usize) -> Verdict {
-        Verdict::Granted(self.identities[credential].clone())
-    }
-
-    fn failed(&self, address: AddressGroup, now: Duration) -> Verdict {
+    /// A key that was right until lately is no guess.
+    fn failed(&self, expired: Option<Identity>, address: AddressGroup, now: Duration) -> Verdict {
+        if let Some(identity) = expired {
+            return Verdict::Expired(identity);
+        }
         match self.throttle.fail(address, now) {
             None => Verdict::Wrong,
             Some(retry_after_seconds) => Verdict::Throttled { retry_after_seconds },
         }
     }
 
-    /// The credential of a secret that is known, or is a key.
-    fn recognise(&self, secret: &str) -> Option<usize> {
+    /// Whose a secret is, if it is a key or a password that is known.
+    fn recognise(&self, secret: &str) -> Option<Owner> {
         let digest = self.keyed.digest(secret);
-        self.known.credential_of(&digest).or_else(|| {
-            let key = position(&self.keys.digests, &sha256(secret))?;
-            let credential = self.keys.credentials[key];
-            self.known.remember(&digest, credential);
-            Some(credential)
-        })
+        let password = self.known.credential_of(&digest).map(Owner::Password);
+        password.or_else(|| self.keys.load().owner(secret, &digest, &self.keyed).map(Owner::Key))
     }
 
     /// The judgement that needs no turn, if there is one.
-    fn look_up(&self, secret: &str, address: AddressGroup, now: Duration) -> Option<Judged> {
+    fn look_up(&self, secret: &str, address: AddressGroup, now: Duration) -> Option<Looked> {
         // Read first: a password becomes known only after its secret can be recognised, so when all are
         // known here, then what is not recognised below is wrong.
         let all_known = self.passwords.all_known();
-        if let Some(credential) = self.recognise(secret) {
-            return self.opens_here(credential, address, now).then_some(Judged::Right(credential));
+        match self.recognise(secret) {
+            Some(Owner::Key(identity)) if identity.ending().is_some_and(Ending::has_expired) => {
+                return Some(Looked::Expired(identity));
+            }
+            Some(Owner::Key(identity)) => return Some(Looked::Opens(identity)),
+            Some(Owner::Password(password)) => {
+                return self.opens_here(password, address, now).then(|| Looked::Opens(self.owners[password].clone()));
+            }
+            None => {}
         }
         if secret.is_empty() || self.passwords.has_refused(&self.keyed.digest(secret)) {
-            return Some(Judged::Wrong);
+            return Some(Looked::Wrong);
         }
         // How soon the answer comes must not tell a right guess from a wrong one.
         let must_take_turns = self.passwords.are_any() && self.throttle.is_throttling(address, now);
-        (all_known && !must_take_turns).then_some(Judged::Wrong)
+        (all_known && !must_take_turns).then_some(Looked::Wrong)
     }
 
-    fn note_proved(&self, address: AddressGroup, credential: usize) {
-        self.proved.write().get_or_insert((address, credential), ());
+    fn note_proved(&self, address: AddressGroup, password: usize) {
+        self.proved.write().get_or_insert((address, password), ());
     }
 
-    /// Keys are too long to be guessed. A password opens where it has opened before, and where no address guesses.
-    fn opens_here(&self, credential: usize, address: AddressGroup, now: Duration) -> bool {
-        if !self.passwords.has(credential) || self.proved.read().contains(&(address, credential)) {
+    /// A password opens where it has opened before, and where no address guesses. Keys are too long to be guessed.
+    fn opens_here(&self, password: usize, address: AddressGroup, now: Duration) -> bool {
+        if self.proved.read().contains(&(address, password)) {
             return true;
         }
         let opens = !self.throttle.is_throttling(address, now);
         if opens {
-            self.note_proved(address, credential);
+            self.note_proved(address, password);
         }
         opens
     }
@@ -263,33 +333,44 @@ impl Access {
         }
     }
 
-    async fn judge(&self, secret: &str, address: AddressGroup, now: Duration, call_worker: &impl Fn()) -> Judged {
-        if let Some(judged) = self.look_up(secret, address, now) {
-            return judged;
+    /// `None`: not now.
+    async fn judge(
+        &self,
+        secret: &str,
+        address: AddressGroup,
+        now: Duration,
+        call_worker: &impl Fn(),
+    ) -> Option<Looked> {
+        if let Some(looked) = self.look_up(secret, address, now) {
+            return Some(looked);
         }
         let may_start = || self.throttle.take_verification(address, now);
         let failures = self.throttle.failures(address, now);
         let Some(verified) = self.gate.enter((self.keyed.digest(secret), secret), address, failures, may_start) else {
             // Another request may have proved the same secret since the look above.
-            return self.look_up(secret, address, now).unwrap_or(Judged::NotNow);
+            return self.look_up(secret, address, now);
         };
         let mut attempt = Attempt { throttle: &self.throttle, address, now, is_judged: false };
         call_worker();
         let judged = verified.await.unwrap_or(Judged::NotNow);
         attempt.is_judged = true;
-        if let Judged::Right(credential) = judged {
-            self.note_proved(address, credential);
+        match judged {
+            Judged::Right(password) => {
+                self.note_proved(address, password);
+                Some(Looked::Opens(self.owners[password].clone()))
+            }
+            Judged::Wrong => Some(Looked::Wrong),
+            Judged::NotNow => None,
         }
-        judged
     }
 
     /// Computes the hashes that are needed. Runs inside a turn, and writes down what it learns before the turn ends.
     fn verify(&self, secret: &str) -> Judged {
         let digest = self.keyed.digest(secret);
-        if let Some(credential) = self.recognise(secret) {
-            return Judged::Right(credential);
+        if let Some(password) = self.known.credential_of(&digest) {
+            return Judged::Right(password);
         }
-        self.passwords.verify(secret, digest, |credential| self.known.remember(&digest, credential))
+        self.passwords.verify(secret, digest, |password| self.known.remember(&digest, password))
     }
 }
 
@@ -309,18 +390,8 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// A name stands for one key in logs and messages.
-fn each_key_has_its_name(credentials: &[Credential]) -> Result<(), AccessError> {
-    let mut names = HashSet::new();
-    let keys = credentials.iter().filter(|credential| matches!(credential, Credential::ApiKey { .. }));
-    match keys.map(Credential::name).find(|name| !names.insert(*name)) {
-        Some(name) => Err(AccessError::SameName { name: name.to_owned() }),
-        None => Ok(()),
-    }
-}
-
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Access").field("identities", &self.identities).finish_non_exhaustive()
+        f.debug_struct("Access").field("keys", &self.keys().len()).finish_non_exhaustive()
     }
 }

@@ -8,9 +8,13 @@ use argon2::{
     password_hash::{self, PasswordVerifier as _, phc::PasswordHash},
 };
 
+use tokio::sync::watch;
+
 use super::{
     digest::{Sha256Digest, sha256},
+    ending::Ending,
     identity::{Identity, Role},
+    key_ring::PreparedKey,
     options::AccessError,
 };
 
@@ -19,47 +23,53 @@ const MAX_PASSWORD_MEMORY_KIB: u32 = 256 * 1024;
 /// Shorter hashes could be hit by another password.
 const MIN_PASSWORD_HASH_BYTES: usize = 16;
 
+/// An API key, as its hash.
+#[derive(Clone)]
+pub struct ApiKey {
+    /// For people and logs. Whatever key goes with it, it is one caller.
+    pub name: String,
+    pub sha256: [u8; 32],
+    pub role: Role,
+    pub prefixes: Vec<String>,
+    /// Seconds since 1970.
+    pub expires: Option<u64>,
+}
+
 /// Something that opens the service. `name` is for people and logs.
 #[derive(Clone)]
 pub enum Credential {
-    ApiKey {
-        name: String,
-        sha256: [u8; 32],
-        role: Role,
-        prefixes: Vec<String>,
-    },
+    /// An API key of the configuration.
+    ApiKey(ApiKey),
     /// An argon2id hash as a PHC string (`$argon2id$v=19$...`), with the admin role.
-    PasswordHash {
-        name: String,
-        phc: String,
-    },
+    PasswordHash { name: String, phc: String },
     /// From the command line, with the admin role: kept as its digest.
-    PlainKey {
-        name: String,
-        secret: String,
-    },
+    PlainKey { name: String, secret: String },
     /// From the command line, with the admin role: hashed at once as those of the file are.
-    PlainPassword {
-        name: String,
-        secret: String,
-    },
+    PlainPassword { name: String, secret: String },
 }
 
 impl Credential {
     pub fn name(&self) -> &str {
         match self {
-            Credential::ApiKey { name, .. }
+            Credential::ApiKey(ApiKey { name, .. })
             | Credential::PasswordHash { name, .. }
             | Credential::PlainKey { name, .. }
             | Credential::PlainPassword { name, .. } => name,
         }
     }
 
+    /// Whether it is found by its digest, and not by verifying a hash.
+    pub(super) fn is_key(&self) -> bool {
+        matches!(self, Credential::ApiKey(_) | Credential::PlainKey { .. })
+    }
+
     /// Who it makes the caller, and how its secret is recognised.
-    pub(super) fn prepare(self) -> Result<(Identity, Proof), AccessError> {
+    pub(super) fn prepare(self, changes: &watch::Sender<()>) -> Result<(Identity, Proof), AccessError> {
         match self {
-            Credential::ApiKey { name, sha256, role, prefixes } => {
-                Ok((Identity::new(&name, role, &prefixes), Proof::Key(not_empty(&name, sha256)?)))
+            Credential::ApiKey(key) => {
+                let ending = key.expires.map(|expires| Ending::new(Some(expires), changes.subscribe()));
+                let PreparedKey { digest, identity } = key.prepare(ending)?;
+                Ok((identity, Proof::Key(digest)))
             }
             Credential::PasswordHash { name, phc } => {
                 let problem = |problem| AccessError::PasswordHash { name: name.clone(), problem };
@@ -79,6 +89,20 @@ impl Credential {
                 Ok((identity, Proof::Password { hash, plain: Some(plain) }))
             }
         }
+    }
+}
+
+impl ApiKey {
+    pub(super) fn prepare(self, ending: Option<Ending>) -> Result<PreparedKey, AccessError> {
+        let ApiKey { name, sha256, role, prefixes, .. } = self;
+        let digest = not_empty(&name, sha256)?;
+        Ok(PreparedKey { digest, identity: Identity::until(&name, role, &prefixes, ending) })
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiKey({:?}, ..)", self.name)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Digests of secrets: plain SHA-256 as configured for keys, and keyed BLAKE3 for what is remembered in memory.
 
 use sha2::{Digest as _, Sha256};
-use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
+use subtle::{Choice, ConstantTimeEq as _};
 
 pub(super) type Sha256Digest = [u8; DIGEST_BYTES];
 
@@ -11,18 +11,7 @@ pub(super) fn sha256(secret: &str) -> Sha256Digest {
     Sha256::digest(secret.as_bytes()).into()
 }
 
-/// Where `wanted` stands in `table`. Looks at every byte of every row, so that the time it takes
-/// does not say how near a guess was.
-pub(super) fn position(table: &[Sha256Digest], wanted: &Sha256Digest) -> Option<usize> {
-    const NOWHERE: u64 = u64::MAX;
-    let mut found = NOWHERE;
-    for (index, row) in (0u64..).zip(table) {
-        found.conditional_assign(&index, equal(row, wanted));
-    }
-    usize::try_from(found).ok().filter(|index| *index < table.len())
-}
-
-/// Eight bytes at a time: comparing a wrong key with many configured ones must stay cheap as well.
+/// Eight bytes at a time, and all of them, so that the time it takes does not say how near a guess was.
 fn equal(left: &[u8; DIGEST_BYTES], right: &[u8; DIGEST_BYTES]) -> Choice {
     let (left, right) = (left.as_chunks().0, right.as_chunks().0);
     let difference = left
@@ -48,6 +37,11 @@ impl Keyed {
 
     pub(super) fn digest(&self, secret: &str) -> KeyedDigest {
         KeyedDigest(blake3::keyed_hash(&self.key, secret.as_bytes()).into())
+    }
+
+    /// Of what a key is configured by.
+    pub(super) fn digest_of(&self, digest: &Sha256Digest) -> KeyedDigest {
+        KeyedDigest(blake3::keyed_hash(&self.key, digest).into())
     }
 }
 

@@ -1,6 +1,7 @@
 //! A caller, once known: a name for the logs, a role, and the lock names it is limited to, in what it may do and be shown.
 
 use super::digest::{Sha256Digest, sha256};
+use super::ending::Ending;
 use serde::Deserialize;
 use std::{ops::Deref, sync::Arc};
 
@@ -32,7 +33,7 @@ impl Role {
 pub struct Identity(Arc<IdentityData>);
 
 /// What an [`Identity`] stands for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct IdentityData {
     pub name: Arc<str>,
     pub role: Role,
@@ -43,6 +44,39 @@ pub struct IdentityData {
     scope: Box<[u8]>,
     /// Empty: every name.
     prefixes: Box<[Box<str>]>,
+    /// `None`: it lasts as long as the process.
+    ending: Option<Ending>,
+}
+
+impl PartialEq for IdentityData {
+    fn eq(&self, other: &IdentityData) -> bool {
+        let expires = |one: &IdentityData| one.ending.as_ref().and_then(Ending::expires);
+        self.is_caller_of(other) && expires(self) == expires(other)
+    }
+}
+
+impl Eq for IdentityData {}
+
+impl IdentityData {
+    pub(super) fn has_rights_of(&self, other: &IdentityData) -> bool {
+        self.role == other.role && self.prefixes == other.prefixes
+    }
+
+    /// The same caller with the same rights.
+    pub(super) fn is_caller_of(&self, other: &IdentityData) -> bool {
+        let same = self.credential == other.credential && self.name == other.name && self.scope == other.scope;
+        same && self.has_rights_of(other)
+    }
+}
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Client => "client",
+            Role::Admin => "admin",
+            Role::ReadOnly => "read-only",
+        }
+    }
 }
 
 impl Deref for Identity {
@@ -56,25 +90,52 @@ impl Deref for Identity {
 impl Identity {
     /// The caller that an API key makes: its name stands for it, whatever key goes with it.
     pub fn new(name: &str, role: Role, prefixes: &[String]) -> Identity {
+        Identity::until(name, role, prefixes, None)
+    }
+
+    /// The same for a key that may end while the process runs.
+    pub fn until(name: &str, role: Role, prefixes: &[String], ending: Option<Ending>) -> Identity {
         let credential = number(&sha256(&format!("latchd key {name}")));
-        Identity::known(name, role, prefixes, credential, name.as_bytes())
+        Identity::known(name, role, prefixes, credential, name.as_bytes(), ending)
     }
 
     /// The admin with a credential without a name of its own, identified by `what`. The numbers in such names may change,
     /// so idempotency keys are scoped to `what` instead.
     pub(super) fn from_secret(what: &str, name: &str) -> Identity {
         let digest = sha256(&format!("latchd credential {what}"));
-        Identity::known(name, Role::Admin, &[], number(&digest), &digest)
+        Identity::known(name, Role::Admin, &[], number(&digest), &digest, None)
     }
 
     /// The caller of a server without credentials.
     pub fn anonymous(role: Role) -> Identity {
-        Identity::known("anonymous", role, &[], 0, b"anonymous")
+        Identity::known("anonymous", role, &[], 0, b"anonymous", None)
     }
 
-    fn known(name: &str, role: Role, prefixes: &[String], credential: u64, scope: &[u8]) -> Identity {
+    fn known(
+        name: &str,
+        role: Role,
+        prefixes: &[String],
+        credential: u64,
+        scope: &[u8],
+        ending: Option<Ending>,
+    ) -> Identity {
         let prefixes = prefixes.iter().map(|prefix| prefix.as_str().into()).collect();
-        Identity(Arc::new(IdentityData { name: name.into(), role, credential, scope: scope.into(), prefixes }))
+        Identity(Arc::new(IdentityData { name: name.into(), role, credential, scope: scope.into(), prefixes, ending }))
+    }
+
+    /// How its credential may end; `None` where it cannot.
+    pub fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    /// Whether its credential is still valid.
+    pub fn is_valid(&self) -> bool {
+        self.ending.as_ref().is_none_or(|ending| !ending.has_come())
+    }
+
+    /// Clones share it, and no other identity that lives has it.
+    pub(super) fn address(&self) -> *const IdentityData {
+        Arc::as_ptr(&self.0)
     }
 
     pub fn scope(&self) -> &[u8] {
@@ -110,10 +171,6 @@ impl Identity {
 
     pub fn is_admin(&self) -> bool {
         self.role == Role::Admin
-    }
-
-    pub(super) fn has_rights_of(&self, other: &Identity) -> bool {
-        self.role == other.role && self.prefixes == other.prefixes
     }
 
     /// No prefix narrows this caller.

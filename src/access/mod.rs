@@ -1,8 +1,8 @@
 //! Who is this caller, and what may they do.
 //!
 //! A request's headers become [`Presented`] secrets; [`Access`] turns secrets and an address into a
-//! [`Verdict`]; the [`Identity`] in it answers what the caller may do. Pure: no socket, no runtime, no
-//! clock (`now` is handed in), no other room but `base`. No secret is kept in the clear or printed by `Debug`.
+//! [`Verdict`]; the [`Identity`] in it answers what the caller may do. No socket, no runtime, no clock (`now` is handed in)
+//! but the wall clock, by which keys expire, no other room but `base`. No secret is kept in the clear or printed by `Debug`.
 //!
 //! A valid key is always let in, whatever its address did before, and so is a password from an address where it has
 //! opened before: the throttle slows failures only. A key's length protects it from guesses; guesses of a password are
@@ -12,8 +12,10 @@ mod addresses;
 mod checker;
 mod credential;
 mod digest;
+mod ending;
 mod gate;
 mod identity;
+mod key_ring;
 mod known_secrets;
 mod options;
 mod passwords;
@@ -27,7 +29,8 @@ mod tests;
 
 pub use addresses::{Address, AddressPool, Addresses, Place, Share};
 pub use checker::Access;
-pub use credential::{Credential, hash_key, hash_password};
+pub use credential::{ApiKey, Credential, hash_key, hash_password};
+pub use ending::Ending;
 pub use identity::{Identity, Role};
 pub use options::{AccessError, AccessOptions, Verdict};
 pub use presented::{InHeaders, Presented, presented_in_headers};

@@ -13,7 +13,7 @@ pub enum AccessError {
     Empty { name: String },
     #[error("credentials `{first}` and `{second}` have the same secret but different rights")]
     SameSecret { first: String, second: String },
-    #[error("two API keys are named `{name}`: give each a name of its own in access.keys")]
+    #[error("two API keys are named `{name}`: give each a name of its own in access.keys and access.keys_file")]
     SameName { name: String },
     #[error("`{option}` must be at least {least}")]
     OptionTooSmall { option: &'static str, least: &'static str },
@@ -26,6 +26,8 @@ pub enum AccessError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Granted(Identity),
+    /// The right key, after its end.
+    Expired(Identity),
     /// Nothing was presented.
     Missing,
     Wrong,
@@ -37,6 +39,8 @@ pub enum Verdict {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessOptions {
+    /// Credentials may come while the process runs, so that nobody is let in without one, even if there is none yet.
+    pub may_reload: bool,
     /// What everybody is when no credential is configured. Admin suits a server that only loopback can
     /// reach, where the caller owns the machine anyway; beyond it, `Client`.
     pub anonymous_role: Role,

@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 
 pub(super) struct Passwords {
     proofs: Vec<PasswordProof>,
-    /// Those that verification found wrong lately. Credentials never change while the process runs, so wrong stays wrong; a
+    /// Those that verification found wrong lately. Passwords never change while the process runs, so wrong stays wrong; a
     /// client that repeats one wrong password for ever then costs no verification, and does not delay valid clients at the
     /// same address.
     refused: RwLock<BoundedMap<KeyedDigest, ()>>,
@@ -24,7 +24,7 @@ struct PasswordProof {
 /// What is known of a presented secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judged {
-    /// It is this credential's.
+    /// It is this password.
     Right(usize),
     Wrong,
     NotNow,
@@ -41,10 +41,6 @@ impl Passwords {
 
     pub(super) fn are_any(&self) -> bool {
         !self.proofs.is_empty()
-    }
-
-    pub(super) fn has(&self, credential: usize) -> bool {
-        self.proofs.iter().any(|proof| proof.credential == credential)
     }
 
     /// Each password has been seen, so that any other secret is wrong.

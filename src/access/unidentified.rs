@@ -1,8 +1,9 @@
 //! What a request occupies until its caller has shown a credential.
 
 use super::addresses::{Address, AddressPool, Place};
-use std::sync::Arc;
+use super::identity::Identity;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 /// About what a request occupies besides its header fields, and a field besides its text.
 const REQUEST_BYTES: u64 = 3 << 10;
@@ -19,6 +20,8 @@ pub struct Unidentified {
     excess: u64,
     body_to_come: AtomicBool,
     is_anonymous: AtomicBool,
+    /// Its caller, where the credential may end before the request does.
+    caller: OnceLock<Identity>,
 }
 
 impl Unidentified {
@@ -38,12 +41,21 @@ impl Unidentified {
             excess: 0,
             body_to_come: AtomicBool::new(has_body),
             is_anonymous: AtomicBool::new(false),
+            caller: OnceLock::new(),
         }
     }
 
     /// Its caller has shown a credential: other bounds are for those.
-    pub fn identified(&self) {
+    pub fn identified(&self, caller: &Identity) {
         self.shrink_to(0);
+        if caller.ending().is_some() {
+            self.caller.get_or_init(|| caller.clone());
+        }
+    }
+
+    /// Its caller, where the credential may end before the request does.
+    pub fn caller_that_may_end(&self) -> Option<&Identity> {
+        self.caller.get()
     }
 
     /// No credential is asked for: it may wait as long as it is an ordinary request that has come whole.
@@ -76,6 +88,7 @@ impl Unidentified {
 #[cfg(test)]
 mod tests {
     use super::super::addresses::{Addresses, Share};
+    use super::super::identity::Role;
     use super::*;
 
     const FAT: (usize, usize) = (100, 10_000);
@@ -85,13 +98,14 @@ mod tests {
         let all = Addresses::new(|_| Share::of(40_000, 40_000), |_| false);
         let address = all.of([192, 0, 2, 1].into());
         let begin = |(fields, text), has_body| Unidentified::begin(&address, fields, text, has_body);
+        let somebody = Identity::new("somebody", Role::Client, &[]);
         let first = begin(FAT, false).expect("room");
         assert!(begin(FAT, false).is_none(), "no room for two");
         first.anonymous_caller();
         assert!(begin(FAT, false).is_none(), "what is more than an ordinary request stays counted");
-        first.identified();
+        first.identified(&somebody);
         let second = begin(FAT, true).expect("room");
-        second.identified();
+        second.identified(&somebody);
         let small = (5, 200);
         let waiting: Vec<_> = std::iter::from_fn(|| begin(small, true)).inspect(|one| one.anonymous_caller()).collect();
         assert!((5..20).contains(&waiting.len()), "their bodies are to come: {}", waiting.len());

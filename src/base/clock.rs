@@ -53,6 +53,12 @@ pub fn rfc3339_ms(unix_time: Duration) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
+/// Seconds since 1970 of a moment in UTC as RFC 3339 writes it; `None` before that, and of what is no such text.
+pub fn parse_rfc3339(text: &str) -> Option<u64> {
+    let moment = humantime::parse_rfc3339(text).ok()?;
+    moment.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+}
+
 /// Since this process first asked: for rates and throttles outside the lock table.
 pub fn process_age() -> Duration {
     static STARTED: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();

@@ -1,4 +1,4 @@
-//! Clock, randomness, the byte codec, values and URLs of the configuration, histograms, a bounded map, groups of
+//! Clock, randomness, the byte codec, values, dates and URLs of the configuration, histograms, a bounded map, groups of
 //! addresses, the id of the current request, the phase of the drain, and a limit on repeated log lines.
 //!
 //! What may not live here: anything that knows of locks or nodes. This room imports no other.
@@ -10,6 +10,7 @@ pub mod clock;
 pub mod codec;
 pub mod config_value;
 mod drain;
+pub mod end_date;
 pub mod fatal;
 pub mod histogram;
 pub mod listen_url;

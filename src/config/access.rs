@@ -1,10 +1,14 @@
 //! `[access]`: who may use the service.
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use crate::access::Role;
-use crate::base::config_value::{Secret, positive};
+use crate::access::{ApiKey, Role};
+use crate::base::config_value::{Secret, bytes, positive, positive_duration};
+use crate::base::end_date::end_date;
 
 /// Configured credentials, as hashes, and the limits on failed attempts.
 #[derive(Clone, Debug, Deserialize)]
@@ -16,6 +20,12 @@ pub struct AccessConfig {
     #[serde(deserialize_with = "passwords")]
     pub passwords: Vec<Secret>,
     pub keys: Vec<KeyConfig>,
+    keys_file: PathBuf,
+    #[serde(deserialize_with = "bytes")]
+    pub keys_file_bytes_max: u64,
+    /// Pause between two looks at that file.
+    #[serde(deserialize_with = "positive_duration")]
+    pub reload_interval: Duration,
     /// Failures per address and minute.
     #[serde(deserialize_with = "positive")]
     pub failure_limit: u32,
@@ -23,6 +33,13 @@ pub struct AccessConfig {
     pub failure_addresses_max: usize,
     #[serde(deserialize_with = "positive")]
     pub password_cache_max: usize,
+}
+
+impl AccessConfig {
+    /// The file with keys that come and go.
+    pub fn keys_file(&self) -> Option<&Path> {
+        Some(&*self.keys_file).filter(|path| !path.as_os_str().is_empty())
+    }
 }
 
 /// One API key.
@@ -37,6 +54,21 @@ pub struct KeyConfig {
     /// Lock names this key may touch begin with one of these; empty: all.
     #[serde(default)]
     pub prefixes: Vec<String>,
+    /// Seconds since 1970, by the wall clock of each node.
+    #[serde(default, deserialize_with = "end_date")]
+    pub expires: Option<u64>,
+    /// When it was made, and words for people.
+    #[serde(default, deserialize_with = "end_date")]
+    pub created: Option<u64>,
+    #[serde(default)]
+    pub comment: String,
+}
+
+impl From<&KeyConfig> for ApiKey {
+    fn from(key: &KeyConfig) -> ApiKey {
+        let KeyConfig { name, sha256, role, prefixes, expires, .. } = key.clone();
+        ApiKey { name, sha256, role, prefixes, expires }
+    }
 }
 
 /// Plain credentials from the command line or the environment; they have the admin role and are never written anywhere.

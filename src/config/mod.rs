@@ -11,6 +11,7 @@ pub mod env;
 mod error;
 mod exposure;
 mod inputs;
+pub mod keys_file;
 mod layers;
 pub mod limits;
 pub mod log;
@@ -141,10 +142,13 @@ impl Config {
         }
     }
 
-    /// Whether any password or key is configured.
+    /// Whether any password or key is configured, or a file in which there may be keys.
     pub fn has_credentials(&self) -> bool {
         let has_hashes = !self.access.passwords.is_empty() || !self.access.keys.is_empty();
-        has_hashes || !self.plain.passwords.is_empty() || !self.plain.api_keys.is_empty()
+        has_hashes
+            || self.access.keys_file().is_some()
+            || !self.plain.passwords.is_empty()
+            || !self.plain.api_keys.is_empty()
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -187,16 +191,16 @@ impl Config {
         if !self.server.trusted_proxies.is_empty() {
             return conflict(
                 "server.trusted_proxies is set, so clients come from elsewhere, but no credential is configured: set \
-                 --password or --api-key (or access.passwords, access.keys in the file), or allow anybody with \
-                 --allow-anonymous"
+                 --password or --api-key (or access.passwords, access.keys, access.keys_file in the file), or allow \
+                 anybody with --allow-anonymous"
                     .to_owned(),
             );
         }
         match self.listen.iter().find(|url| !url.is_loopback()) {
             Some(url) => conflict(format!(
                 "listen = {url} is reachable from other machines, but no credential is configured: set \
-                 --password or --api-key (or access.passwords, access.keys in the file), listen on 127.0.0.1 only, \
-                 or allow anybody with --allow-anonymous"
+                 --password or --api-key (or access.passwords, access.keys, access.keys_file in the file), listen on \
+                 127.0.0.1 only, or allow anybody with --allow-anonymous"
             )),
             None => Ok(()),
         }

@@ -5,6 +5,7 @@ use super::catalog::Catalog;
 use super::code::Code;
 use super::connection::{ClientInfo, client};
 use super::cookie;
+use super::ending_keys::EndingKeys;
 use super::failed_logins::FailedLogins;
 use super::failure::Failure;
 use super::unknown_fields::UnknownFields;
@@ -29,6 +30,7 @@ pub struct App {
     pub access: Arc<Access>,
     pub audit: Audit,
     pub failed_logins: FailedLogins,
+    pub ending_keys: EndingKeys,
     pub settings: Settings,
     pub catalog: Arc<Catalog>,
     pub readiness: watch::Receiver<Readiness>,
@@ -61,8 +63,8 @@ impl App {
     pub fn new(engine: Engine, access: Access, audit: Audit, catalog: Catalog, config: &Config) -> AppState {
         let (readiness, settings) = (Readiness::follow(engine.clone()), Settings::of(config));
         let (access, catalog, failed_logins) = (Arc::new(access), Arc::new(catalog), FailedLogins::default());
-        let blocking = Handle::current();
-        Arc::new(App { engine, access, audit, failed_logins, settings, catalog, readiness, blocking })
+        let (ending_keys, blocking) = (EndingKeys::default(), Handle::current());
+        Arc::new(App { engine, access, audit, failed_logins, ending_keys, settings, catalog, readiness, blocking })
     }
 
     /// The cookie that goes with an answer to this session.

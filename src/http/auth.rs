@@ -40,7 +40,7 @@ pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) ->
     }
     let secrets = &secrets[..count];
     let granted = identify_secrets(app, secrets, client(head).ip).await?;
-    unidentified.iter().for_each(|request| request.identified());
+    unidentified.iter().for_each(|request| request.identified(&granted));
     Ok(granted)
 }
 
@@ -57,6 +57,7 @@ pub async fn identify_secrets(app: &AppState, secrets: &[&str], from: IpAddr) ->
         Noted::LeftOut => app.audit.leave_out(),
         Noted::ToRecord { why, held_back } => Box::pin(app.audit.refused_credential(from, why, held_back)).await,
     }
+    app.ending_keys.note(&verdict);
     granted(verdict)
 }
 
@@ -82,6 +83,7 @@ const TOO_MANY: &str =
 fn granted(verdict: Verdict) -> Result<Identity, Failure> {
     match verdict {
         Verdict::Granted(identity) => Ok(identity),
+        Verdict::Expired(_) => Err(Failure::new(Code::CredentialWrong, "this API key has expired: ask for a new one")),
         Verdict::Missing => Err(Failure::new(Code::CredentialMissing, "a password or an API key is needed")),
         Verdict::Wrong => Err(Failure::new(Code::CredentialWrong, "this password or API key is not known")),
         Verdict::Throttled { retry_after_seconds } => Err(Failure {

@@ -52,6 +52,7 @@ impl FailedLogins {
     pub(crate) fn note(&self, verdict: &Verdict, from: IpAddr) -> Noted {
         let why = match verdict {
             Verdict::Granted(_) | Verdict::Missing => return Noted::NoFailure,
+            Verdict::Expired(_) => "this API key has expired",
             Verdict::Wrong => "this password or API key is not known",
             Verdict::Throttled { .. } => "too many failed attempts from this address",
         };

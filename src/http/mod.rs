@@ -18,6 +18,7 @@ pub mod cookie;
 pub mod deadlock;
 pub mod declaration;
 pub mod delivery;
+pub mod ending_keys;
 pub mod endpoint;
 pub mod failed_logins;
 pub mod failure;
@@ -31,6 +32,7 @@ pub mod problem;
 pub mod query;
 pub mod respond;
 pub mod seconds;
+pub mod standing;
 pub mod unknown_fields;
 
 pub use app::{App, AppState};

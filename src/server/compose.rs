@@ -5,7 +5,6 @@ use super::system_limits::table_bytes_max;
 use crate::access::{Access, AccessError, AccessOptions, Credential, Role};
 use crate::audit::{Audit, AuditFile, Destination, FileQueue};
 use crate::base::Drain;
-use crate::config::access::KeyConfig;
 use crate::config::{Config, Secret};
 use crate::domain::Limits;
 use crate::engine::EngineOptions;
@@ -35,6 +34,7 @@ pub fn engine_options(config: &Config, drain: Drain) -> EngineOptions {
 pub fn access(config: &Config) -> Result<Access, AccessError> {
     let only_loopback = config.listen.iter().all(|url| url.is_loopback());
     let options = AccessOptions {
+        may_reload: config.access.keys_file().is_some(),
         anonymous_role: if only_loopback { Role::Admin } else { Role::Client },
         failures_per_window: config.access.failure_limit,
         window: Duration::from_secs(60),
@@ -59,7 +59,7 @@ pub fn audit(config: &Config) -> Result<Audit, StartError> {
 }
 
 fn credentials(config: &Config) -> Vec<Credential> {
-    let keys = config.access.keys.iter().map(api_key);
+    let keys = config.access.keys.iter().map(|key| Credential::ApiKey(key.into()));
     let passwords =
         named("password", &config.access.passwords).map(|(name, phc)| Credential::PasswordHash { name, phc });
     let plain_keys =
@@ -67,10 +67,6 @@ fn credentials(config: &Config) -> Vec<Credential> {
     let plain_passwords = named("command-line-password", &config.plain.passwords)
         .map(|(name, secret)| Credential::PlainPassword { name, secret });
     keys.chain(passwords).chain(plain_keys).chain(plain_passwords).collect()
-}
-
-fn api_key(key: &KeyConfig) -> Credential {
-    Credential::ApiKey { name: key.name.clone(), sha256: key.sha256, role: key.role, prefixes: key.prefixes.clone() }
 }
 
 /// Numbered names, for logs, of secrets that have none: `password-1`, `password-2`.

@@ -10,6 +10,8 @@ mod engine_metrics;
 mod fields;
 pub mod forwarded;
 mod http2;
+mod key_ends;
+mod keys_file;
 mod link;
 pub mod listeners;
 mod pages;

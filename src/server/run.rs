@@ -6,6 +6,7 @@ use std::time::Duration;
 use sd_notify::NotifyState::{self, Ready, Status, Stopping};
 
 use super::certificates::{self, InUse};
+use super::keys_file::{self, WatchedKeys};
 use super::probe_listener::ProbeListener;
 use super::probes::{self, Exposition};
 use super::serve::{Listening, StartError};
@@ -35,6 +36,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let access = compose::access(&config)?;
     let audit = compose::audit(&config)?;
+    let keys_read = keys_file::load(&config, &access)?;
     let listening = Listening::open(&config, reload.requests())?;
     tls::key_files::warn(&config);
     let probing = ProbeListener::open(&config)?;
@@ -47,6 +49,8 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     let metrics = Arc::new(Metrics::new(labels));
     let in_use = InUse { served: listening.served_certificates(), engine: engine.clone() };
     certificates::watch(in_use, Arc::clone(&metrics), config.tls.reload_interval, reload.requests()).await;
+    let keys = WatchedKeys::new(&config, Arc::clone(&app.access), Arc::clone(&metrics), keys_read);
+    tokio::spawn(keys.watch(reload.requests()));
     let ready = engine.clone();
     let probes = probes::routes(drain.clone(), move || ready.unready_reason());
     let exposition = Exposition { app, metrics: Arc::clone(&metrics), address_usage: listening.address_usage() };

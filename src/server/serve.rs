@@ -55,6 +55,8 @@ pub enum StartError {
     Audit(#[from] crate::audit::OpenError),
     #[error(transparent)]
     Access(#[from] crate::access::AccessError),
+    #[error(transparent)]
+    Keys(#[from] super::keys_file::KeysFileError),
     #[error(
         "the system refuses the {count} worker threads of server.threads: {reason}; set fewer, or raise the limit of open \
          files (ulimit -n)"

@@ -55,7 +55,7 @@ impl Reload {
         tokio::spawn(async move {
             while hangups.recv().await.is_some() {
                 logs::reopen();
-                tracing::info!("SIGHUP: certificates are read again, a log file is opened anew");
+                tracing::info!("SIGHUP: certificates and keys are read again, a log file is opened anew");
                 reload.0.send_replace(());
             }
         });

@@ -24,6 +24,18 @@ pub struct NodeLabels {
     pub node: u64,
 }
 
+/// API keys of one role.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct RoleLabels {
+    pub role: &'static str,
+}
+
+/// API keys that are valid, or have expired.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct KeyLabels {
+    pub state: &'static str,
+}
+
 /// A family of gauges whose labels come and go together.
 #[derive(Debug)]
 pub struct Gauges<L> {

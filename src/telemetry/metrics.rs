@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
-use super::gauges::{CertificateLabels, Gauges, NodeLabels};
+use super::gauges::{CertificateLabels, Gauges, KeyLabels, NodeLabels, RoleLabels};
 use super::logs;
 use super::process::ProcessMetrics;
 use super::requests::{Requests, RouteLabels};
@@ -34,6 +34,9 @@ pub struct Metrics {
     bare: Registry,
     pub peer_lag: Gauges<NodeLabels>,
     pub certificate_expiry: Gauges<CertificateLabels>,
+    pub keys: Gauges<KeyLabels>,
+    pub key_expiry: Gauges<RoleLabels>,
+    pub keys_file_stale: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -98,6 +101,17 @@ impl Metrics {
                 &mut shown,
                 "certificate_expiry_timestamp_seconds",
                 "When a certificate in use ends, in seconds since 1970, by the configuration key of its file",
+            ),
+            keys: Gauges::registered(&mut shown, "keys", "API keys, by whether they are valid or have expired"),
+            key_expiry: Gauges::registered(
+                &mut shown,
+                "key_expiry_timestamp_seconds",
+                "When the next API key of a role ends, in seconds since 1970",
+            ),
+            keys_file_stale: registered(
+                &mut shown,
+                "keys_file_stale",
+                "1 while access.keys_file cannot be used, so that the keys read before it stay in use",
             ),
             process: ProcessMetrics::registered(&mut bare),
             bare,

@@ -125,8 +125,8 @@ fn conflicting_config_keys_are_refused_with_a_fix() {
     assert_eq!(
         Given::file("listen = [\"https://0.0.0.0:8443\"]\n").refusal(),
         "listen = https://0.0.0.0:8443 is reachable from other machines, but no credential is configured: \
-         set --password or --api-key (or access.passwords, access.keys in the file), listen on 127.0.0.1 only, \
-         or allow anybody with --allow-anonymous"
+         set --password or --api-key (or access.passwords, access.keys, access.keys_file in the file), listen on \
+         127.0.0.1 only, or allow anybody with --allow-anonymous"
     );
 }
 

@@ -44,6 +44,7 @@ pub fn exposition() -> String {
     client.get("/livez");
     let leader = latchd::telemetry::Metrics::default();
     leader.peer_lag.set([(latchd::telemetry::gauges::NodeLabels { node: 2 }, 1)].into_iter());
+    leader.key_expiry.set([(latchd::telemetry::gauges::RoleLabels { role: "client" }, 1)].into_iter());
     client.get("/metrics").text() + &leader.encode(latchd::telemetry::metrics::registry())
 }
 

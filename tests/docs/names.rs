@@ -35,7 +35,8 @@ fn every_key_that_a_document_names_is_in_the_configuration() {
     assert!(found > 60, "only {found} keys were found");
 }
 
-/// The file of a connection (`~/.config/latchd.toml`) has a `url`; every other example is a server's configuration.
+/// The file of a connection (`~/.config/latchd.toml`) has a `url`, the file of API keys has `[[keys]]`; every other example is
+/// a server's configuration.
 #[test]
 fn every_example_of_a_configuration_has_known_keys() {
     let defaults = defaults();
@@ -44,6 +45,12 @@ fn every_example_of_a_configuration_has_known_keys() {
         for block in page.blocks().iter().filter(|block| block.language() == "toml") {
             let place = format!("{}:{}", page.path, block.line);
             let example: toml::Table = block.text.parse().unwrap_or_else(|error| panic!("{place}: {error}"));
+            if example.contains_key("keys") {
+                let read = latchd::config::keys_file::KeysFile::parse(block.text.as_bytes());
+                read.unwrap_or_else(|error| panic!("{place}: {error}"));
+                found += 1;
+                continue;
+            }
             for (name, value) in example.iter().filter(|_| !example.contains_key("url")) {
                 let known = defaults.get(name).unwrap_or_else(|| panic!("{place}: `{name}` is no key of config.toml"));
                 let (Some(section), Some(keys)) = (known.as_table(), value.as_table()) else { continue };

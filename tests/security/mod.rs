@@ -6,6 +6,7 @@ mod connections;
 mod files;
 mod heads;
 mod http2;
+mod keys;
 mod listings;
 mod passwords;
 mod pools;

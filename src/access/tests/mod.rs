@@ -3,6 +3,7 @@
 mod forms;
 mod gate;
 mod passwords;
+mod reload;
 mod throttle;
 mod verdicts;
 
@@ -17,6 +18,7 @@ const START: Duration = Duration::from_secs(100);
 
 fn options() -> AccessOptions {
     AccessOptions {
+        may_reload: false,
         anonymous_role: Role::Client,
         failures_per_window: 20,
         window: Duration::from_secs(60),
@@ -42,12 +44,12 @@ fn password(name: &str, secret: &str) -> Credential {
 }
 
 fn key(name: &str, secret: &str, role: Role, prefixes: &[&str]) -> Credential {
-    Credential::ApiKey {
-        name: name.to_owned(),
-        sha256: digest::sha256(secret),
-        role,
-        prefixes: prefixes.iter().map(|&prefix| prefix.to_owned()).collect(),
-    }
+    Credential::ApiKey(api_key(name, secret, role, prefixes))
+}
+
+fn api_key(name: &str, secret: &str, role: Role, prefixes: &[&str]) -> ApiKey {
+    let prefixes = prefixes.iter().map(|&prefix| prefix.to_owned()).collect();
+    ApiKey { name: name.to_owned(), sha256: digest::sha256(secret), role, prefixes, expires: None }
 }
 
 fn plain_password(secret: &str) -> Credential {

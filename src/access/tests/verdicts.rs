@@ -127,7 +127,7 @@ fn made_hashes_are_accepted_and_salted() {
 fn two_keys_of_one_name_are_refused() {
     let keys = vec![key("ci", "a", Role::Client, &[]), key("ci", "b", Role::Admin, &[])];
     let error = Access::new(keys, options()).unwrap_err().to_string();
-    assert_eq!(error, "two API keys are named `ci`: give each a name of its own in access.keys");
+    assert_eq!(error, "two API keys are named `ci`: give each a name of its own in access.keys and access.keys_file");
 }
 
 #[test]

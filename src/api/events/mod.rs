@@ -78,7 +78,7 @@ errors!(EventsErrors: Problem<'_>, REFUSED, CREDENTIAL);
 /// that sends the last one as `Last-Event-ID` to any node misses nothing. Where that cannot be, because the id is older than
 /// what is kept or a node took over a snapshot, a `gap` event has the present state, and what follows its id is sent. A
 /// comment every `events.heartbeat` shows that the stream lives. A reader that takes nothing for
-/// `events.slow_reader_after`, or a server that stops, ends the stream with `dropped`. A credential that is limited to name
+/// `events.slow_reader_after`, a server that stops, or the end of the credential ends the stream with `dropped`. A credential that is limited to name
 /// prefixes gets events of those names only, and of no session.
 #[utoipa::path(
     get,
@@ -111,7 +111,7 @@ pub async fn read_events(State(Events { app, options }): State<Events>, head: Pa
     // The URL of all locks, for a state that has no room for them.
     let full_listing = format!("/v1/locks?prefix={}", utf8_percent_encode(&prefix, NON_ALPHANUMERIC));
     let connection = head.extensions.get::<ClientInfo>().map(|info| info.connection.clone());
-    let body = stream::body(reader, of_election, full_listing, options, connection);
+    let body = stream::body(reader, viewer, of_election, full_listing, options, connection);
     let response = with_body(StatusCode::OK, Some(EVENT_STREAM), body);
     Ok(uncached(with_header(response, X_ACCEL_BUFFERING, "no")))
 }

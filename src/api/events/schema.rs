@@ -99,7 +99,8 @@ pub struct EventLeader {
 pub struct Dropped {
     /// `dropped`
     event: &'static str,
-    /// `slow-reader` or `shutting-down`. In either case ask again, with the last id.
+    /// `slow-reader` or `shutting-down`: ask again, with the last id. `credential-ended`: the key was taken away or has
+    /// expired, so ask with another one.
     #[schema(example = "shutting-down")]
     why: &'static str,
 }
@@ -130,6 +131,7 @@ impl PartialSchema for EventStream {
 pub enum DropReason {
     SlowReader,
     ShuttingDown,
+    CredentialEnded,
 }
 
 impl DropReason {
@@ -137,6 +139,7 @@ impl DropReason {
         match self {
             DropReason::SlowReader => "slow-reader",
             DropReason::ShuttingDown => "shutting-down",
+            DropReason::CredentialEnded => "credential-ended",
         }
     }
 }

@@ -4,8 +4,10 @@
 //! these few chunks, and delays no other.
 
 use super::schema::{self, DropReason};
+use crate::access::Identity;
 use crate::engine::events::{EventOptions, Subscription, Update};
 use crate::http::connection::Connection;
+use crate::http::standing;
 use axum::body::{Body, Bytes};
 use futures_util::stream;
 use std::convert::Infallible;
@@ -21,9 +23,10 @@ const CHUNKS: usize = 4;
 /// How long a reader that is dropped may take to fetch its last event.
 const LAST_EVENT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The body of an answer, which ends with its reader. `full_listing` is the URL of all locks, for a state that has no room for them.
+/// The body of an answer, which ends with its reader, or with the credential of `viewer`. `full_listing` is the URL of all locks, for a state that has no room for them.
 pub fn body(
     reader: Subscription,
+    viewer: Identity,
     of_election: bool,
     full_listing: String,
     options: EventOptions,
@@ -34,7 +37,11 @@ pub fn body(
     let (body_lives, body_gone) = oneshot::channel::<Infallible>();
     let stream = Stream { chunks, of_election, full_listing, options };
     tokio::spawn(async move {
-        let StreamEnd::Dropped(why) = stream.run(reader).await else { return };
+        let end = tokio::select! {
+            end = stream.run(reader) => end,
+            () = standing::ended(viewer) => StreamEnd::Dropped(DropReason::CredentialEnded),
+        };
+        let StreamEnd::Dropped(why) = end else { return };
         if last.send(schema::dropped(why).into()).is_err() {
             return;
         }

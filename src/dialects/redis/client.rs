@@ -96,3 +96,7 @@ impl Client {
 pub fn unidentified() -> RedisError {
     RedisError::with_prefix("NOAUTH", "Authentication required: send AUTH or HELLO with a password or an API key")
 }
+
+pub fn credential_ended() -> RedisError {
+    RedisError::with_prefix("NOAUTH", "the credential of this connection was taken away or has expired: connect anew")
+}

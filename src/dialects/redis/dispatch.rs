@@ -1,6 +1,6 @@
 //! From a complete command to its answer.
 
-use super::client::{Client, Done, unidentified};
+use super::client::{Client, Done, credential_ended, unidentified};
 use super::commands::{Command, OTHER, unknown};
 use super::error::RedisError;
 use super::reply::{Protocol, Reply};
@@ -31,6 +31,12 @@ impl Client {
     /// Carries out one command. Dropping the future gives up what it was about to take.
     pub async fn execute(&mut self, request: &Request<'_>) -> Answer {
         let command = Command::find(request.get(0));
+        if self.identity.as_ref().is_some_and(|identity| !identity.is_valid()) {
+            // Its library shows the credential that it has now on the next connection.
+            let reply = credential_ended().into_reply();
+            let command = command.map_or(OTHER, Command::name);
+            return Answer { reply, protocol: self.protocol, delivery: None, ends: true, command };
+        }
         let done = match command {
             Some(command) => self.run(command, request).await,
             None if self.identity.is_none() => Err(unidentified()),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, Response, Version};
+use axum::http::{Request, Response, Version};
 use pin_project_lite::pin_project;
 use tower::Service;
 
@@ -22,7 +22,7 @@ use crate::api::grpc::health;
 use crate::http::connection::ClientAddr;
 use crate::http::problem::problem;
 use crate::http::respond::until_sent;
-use crate::http::{ClientInfo, Code, Failure, address_limits, grpc};
+use crate::http::{ClientInfo, Code, Failure, address_limits, grpc, standing};
 
 const PROBES: [&str; 3] = [LIVE, READY, health::CHECK];
 /// What a field counts besides its text (RFC 9113, 6.5.2).
@@ -105,8 +105,14 @@ fn target_bytes(request: &Request<Body>) -> usize {
 }
 
 /// A refusal, as a gRPC status for requests that speak gRPC.
-fn refused(headers: &HeaderMap, failure: Failure) -> Response<Body> {
-    if grpc::is_grpc(headers) { grpc::refused(failure) } else { problem(&failure) }
+fn refused(is_grpc: bool, failure: Failure) -> Response<Body> {
+    if is_grpc { grpc::refused(failure) } else { problem(&failure) }
+}
+
+/// The answer to a request whose caller is let in no more while it waits, such as for a lock.
+fn given_up(is_grpc: bool) -> Response<Body> {
+    let detail = "this credential was taken away or has expired while the request waited: it was given up";
+    refused(is_grpc, Failure::new(Code::CredentialWrong, detail))
 }
 
 impl<S> Service<Request<Body>> for Admit<S>
@@ -127,7 +133,9 @@ where
         let fields = Fields::of(request.headers());
         let unidentified = match self.admit(&request, &fields, client, has_body) {
             Ok(unidentified) => unidentified,
-            Err(failure) => return Admitted::Refused { refusal: Some(refused(request.headers(), failure)) },
+            Err(failure) => {
+                return Admitted::Refused { refusal: Some(refused(grpc::is_grpc(request.headers()), failure)) };
+            }
         };
         let info = ClientInfo {
             client,
@@ -139,7 +147,8 @@ where
         if has_body && request.version() == Version::HTTP_2 {
             request = request.map(drained_on_drop);
         }
-        Admitted::Routed { answer: self.inner.call(request), unidentified: Some(unidentified) }
+        let is_grpc = grpc::is_grpc(request.headers());
+        Admitted::Routed { answer: self.inner.call(request), unidentified: Some(unidentified), is_grpc, ended: None }
     }
 }
 
@@ -152,6 +161,9 @@ pin_project! {
             answer: F,
             // What the request occupies while its caller is not known.
             unidentified: Option<Arc<Unidentified>>,
+            is_grpc: bool,
+            // Comes with the end of the caller's credential.
+            ended: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
         },
         Refused {
             refusal: Option<Response<Body>>,
@@ -162,11 +174,22 @@ pin_project! {
 impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for Admitted<F> {
     type Output = F::Output;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            AdmittedState::Routed { answer, unidentified } => {
-                let Ok(response) = ready!(answer.poll(context));
-                Poll::Ready(Ok(until_sent(response, unidentified.take())))
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.as_mut().project() {
+            AdmittedState::Routed { answer, unidentified, is_grpc, ended } => {
+                if let Poll::Ready(Ok(response)) = answer.poll(context) {
+                    return Poll::Ready(Ok(until_sent(response, unidentified.take())));
+                }
+                if ended.is_none() {
+                    let caller = unidentified.as_ref().and_then(|request| request.caller_that_may_end());
+                    *ended = caller.map(|caller| Box::pin(standing::ended(caller.clone())) as Pin<Box<_>>);
+                }
+                let Some(ended) = ended else { return Poll::Pending };
+                ready!(ended.as_mut().poll(context));
+                let answer = given_up(*is_grpc);
+                // Whatever it was about to take is given back.
+                self.set(Admitted::Refused { refusal: None });
+                Poll::Ready(Ok(answer))
             }
             AdmittedState::Refused { refusal } => {
                 refusal.take().map_or(Poll::Pending, |refusal| Poll::Ready(Ok(refusal)))

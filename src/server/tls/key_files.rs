@@ -1,4 +1,4 @@
-//! Private keys that others can read, and a development pair where it is not enough: logged at each start.
+//! Private keys that others can read, API keys that they can change, and a development pair where it is not enough: logged at each start.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -8,6 +8,9 @@ use crate::config::Config;
 
 /// Read by the group or by all.
 const READ_BY_OTHERS: u32 = 0o044;
+
+/// Written by the group, or read or written by all.
+const CHANGED_OR_READ_BY_OTHERS: u32 = 0o026;
 
 /// Tells of all that is wrong.
 pub fn warn(config: &Config) {
@@ -22,6 +25,7 @@ fn found(config: &Config, own_user: u32) -> Vec<String> {
     let of_nodes = config.cluster.tls().map(|_| ("cluster.peer_key", &*config.cluster.peer_key));
     let keys = served.into_iter().chain(of_nodes);
     let mut lines: Vec<String> = keys.filter_map(|(setting, key)| open_to_others(setting, key)).collect();
+    lines.extend(config.access.keys_file().and_then(of_api_keys));
     if wants_tls && config.tls.pair().is_none() {
         lines.extend(of_development(config, own_user));
     }
@@ -33,6 +37,17 @@ fn open_to_others(setting: &str, key: &Path) -> Option<String> {
     let path = key.display();
     let line = format!("{setting}: others can read the key {path} (mode {:03o}); chmod 600 {path}", mode & 0o777);
     (mode & READ_BY_OTHERS != 0).then_some(line)
+}
+
+/// Who writes it makes admins; who reads it may guess keys that are short.
+fn of_api_keys(file: &Path) -> Option<String> {
+    let mode = file.metadata().ok()?.mode();
+    let path = file.display();
+    let line = format!(
+        "access.keys_file: others can read or write {path} (mode {:03o}), which decides who is let in; chmod 640 {path}",
+        mode & 0o777
+    );
+    (mode & CHANGED_OR_READ_BY_OTHERS != 0).then_some(line)
 }
 
 fn of_development(config: &Config, own_user: u32) -> Vec<String> {
@@ -65,6 +80,17 @@ mod tests {
         config.listen = vec![ListenUrl::parse(listen).expect("a URL")];
         config.tls.dev_dir = directory.to_owned();
         config
+    }
+
+    #[test]
+    fn file_of_api_keys_warns_when_others_can_write_or_read_it() {
+        let home = tempfile::tempdir().expect("a directory");
+        let file = home.path().join("keys.toml");
+        std::fs::write(&file, "keys = []").expect("written");
+        for (mode, is_open) in [(0o600, false), (0o640, false), (0o660, true), (0o644, true), (0o602, true)] {
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).expect("a mode");
+            assert_eq!(of_api_keys(&file).is_some(), is_open, "{mode:o}");
+        }
     }
 
     #[test]

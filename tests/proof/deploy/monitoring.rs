@@ -39,8 +39,12 @@ fn stored(text: &str) -> BTreeSet<&str> {
 #[test]
 fn every_metric_of_alerts_and_dashboard_is_shown() {
     let text = exposition();
-    // A node without TLS and without peers shows neither.
-    let elsewhere = ["latchd_certificate_expiry_timestamp_seconds", "latchd_peer_lag_entries"];
+    // A node without TLS, without peers and without keys that end shows none of them.
+    let elsewhere = [
+        "latchd_certificate_expiry_timestamp_seconds",
+        "latchd_peer_lag_entries",
+        "latchd_key_expiry_timestamp_seconds",
+    ];
     let mut known = stored(&text);
     for metric in elsewhere {
         assert!(text.contains(&format!("# HELP {metric} ")), "{metric}");

@@ -1,0 +1,82 @@
+//! The file of `access.keys_file`: API keys that come and go while the server runs.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::access::KeyConfig;
+use super::toml_errors;
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysFile {
+    /// Must be there, so that a file that was cut to nothing does not end every key.
+    pub keys: Vec<KeyConfig>,
+}
+
+impl KeysFile {
+    /// The reason of a refusal says nothing of what the file holds.
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        let text = str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
+        toml_errors::parse(text).map_err(|reason| match reason.contains("missing field `keys`") {
+            true => "it holds no key; to end all keys, write `keys = []`".to_owned(),
+            false => reason,
+        })
+    }
+}
+
+/// What is in the file, up to so many bytes.
+pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(format!("it is longer than {bytes_max} bytes (access.keys_file_bytes_max)"));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Role;
+
+    const DIGEST: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn refused(text: &str) -> String {
+        KeysFile::parse(text.as_bytes()).expect_err(text)
+    }
+
+    #[test]
+    fn key_may_have_an_end_and_words_for_people() {
+        let entry = format!("[[keys]]\nname = \"ci\"\nsha256 = \"{DIGEST}\"\nrole = \"read-only\"\n");
+        let text = format!("{entry}expires = 2027-01-31\ncreated = \"2026-01-31T00:00:00Z\"\ncomment = \"of Jo\"\n");
+        let [key] = &KeysFile::parse(text.as_bytes()).expect("a file").keys[..] else { panic!("one key") };
+        assert_eq!((key.expires, key.role, &*key.name), (Some(1_801_353_600), Role::ReadOnly, "ci"));
+        for (more, why) in [
+            ("expires = \"soon\"", "expected a date such as 2027-01-31"),
+            ("expires = 90", "expected a date"),
+            ("key = \"S3CRET\"", "unknown field `key`"),
+        ] {
+            let told = refused(&format!("{entry}{more}\n"));
+            assert!(told.contains(why) && !told.contains("S3CRET"), "{told}");
+        }
+    }
+
+    #[test]
+    fn cut_file_is_refused_and_an_emptied_list_is_not() {
+        assert!(refused("").contains("`keys = []`") && refused("# keys\n").contains("`keys = []`"));
+        assert!(refused("[[keys]]\nname = \"ci\"\n").contains("missing field"));
+        assert!(refused("[[keys]]\nname = \"ci").contains("not TOML"));
+        assert!(KeysFile::parse(b"\xff").is_err());
+        assert!(KeysFile::parse(b"keys = []\n").expect("none").keys.is_empty());
+    }
+
+    #[test]
+    fn endless_file_is_not_read_to_its_end() {
+        assert!(read(Path::new("/dev/zero"), 1 << 10).expect_err("refused").contains("access.keys_file_bytes_max"));
+    }
+}

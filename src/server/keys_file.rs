@@ -1,0 +1,247 @@
+//! Reads the keys of `access.keys_file` at the start and again while the server runs. A file that cannot be used changes
+//! nothing: the keys in use stay, the log says so, and `latchd_keys_file_stale` is 1.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::key_ends::KeyEnds;
+use crate::access::{Access, ApiKey};
+use crate::config::Config;
+use crate::config::keys_file::{KeysFile, read};
+use crate::telemetry::Metrics;
+
+/// A file that has changed must stay the same for so long: a program may be writing it still.
+const SETTLE: Duration = Duration::from_millis(250);
+
+/// The keys cannot be read at the start.
+#[derive(Debug, thiserror::Error)]
+#[error("access.keys_file: {path} cannot be used ({reason}); `latchd keys new NAME --file {path}` makes one")]
+pub struct KeysFileError {
+    path: PathBuf,
+    reason: String,
+}
+
+/// The file behind the keys in use.
+pub struct WatchedKeys {
+    access: Arc<Access>,
+    metrics: Arc<Metrics>,
+    file: Option<Place>,
+    interval: Duration,
+    /// What the keys in use were read from.
+    in_use: Vec<u8>,
+    /// What was told of last, so that it is told once.
+    told: Option<String>,
+}
+
+#[derive(Clone)]
+struct Place {
+    path: PathBuf,
+    bytes_max: u64,
+}
+
+impl Place {
+    fn of(config: &Config) -> Option<Place> {
+        let path = config.access.keys_file()?.to_owned();
+        Some(Place { path, bytes_max: config.access.keys_file_bytes_max })
+    }
+
+    fn read(&self) -> Result<Vec<u8>, String> {
+        read(&self.path, self.bytes_max)
+    }
+}
+
+/// Reads the keys for the first time; what was read goes to [`WatchedKeys::new`].
+pub fn load(config: &Config, access: &Access) -> Result<Vec<u8>, KeysFileError> {
+    let Some(place) = Place::of(config) else { return Ok(Vec::new()) };
+    let failed = |reason| KeysFileError { path: place.path.clone(), reason };
+    let contents = place.read().map_err(failed)?;
+    reload(access, &contents).map_err(failed)?;
+    Ok(contents)
+}
+
+fn reload(access: &Access, contents: &[u8]) -> Result<(), String> {
+    let keys = KeysFile::parse(contents)?.keys;
+    access.reload(keys.iter().map(ApiKey::from).collect()).map_err(|error| error.to_string())
+}
+
+impl WatchedKeys {
+    pub fn new(config: &Config, access: Arc<Access>, metrics: Arc<Metrics>, in_use: Vec<u8>) -> WatchedKeys {
+        let (file, interval) = (Place::of(config), config.access.reload_interval);
+        WatchedKeys { access, metrics, file, interval, in_use, told: None }
+    }
+
+    /// Looks at the file and at the ends of all keys every interval, whenever it is asked to and when a key ends, for as long
+    /// as the process lives. Contents are compared, not times, as those of certificates are.
+    pub async fn watch(mut self, mut requests: watch::Receiver<()>) {
+        let mut ends = KeyEnds::default();
+        loop {
+            if ends.look(&self.access.keys(), &self.metrics) {
+                self.access.look_again();
+            }
+            let pause = ends.next().map_or(self.interval, |next| next.min(self.interval));
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                Ok(()) = requests.changed() => self.told = None,
+            }
+            if let Some(place) = self.file.clone() {
+                let looked = self.look(&place).await;
+                self.tell(&place, looked);
+            }
+        }
+    }
+
+    /// Takes the keys of a file that has changed, and is whole.
+    async fn look(&mut self, place: &Place) -> Result<(), String> {
+        let reading = |place: Place| async move {
+            let read = tokio::task::spawn_blocking(move || place.read()).await;
+            read.unwrap_or_else(|_| Err("the process ends".to_owned()))
+        };
+        let mut contents = reading(place.clone()).await?;
+        while contents != self.in_use {
+            tokio::time::sleep(SETTLE).await;
+            let settled = reading(place.clone()).await?;
+            if settled == contents {
+                let (access, taken) = (Arc::clone(&self.access), contents.clone());
+                // Thousands of keys take their time.
+                let taken = tokio::task::spawn_blocking(move || reload(&access, &taken)).await;
+                taken.unwrap_or_else(|_| Err("the process ends".to_owned()))?;
+                let (count, path) = (self.access.keys().len(), place.path.display());
+                tracing::info!(count, "the keys of {path} are in use now: {count} with those of the configuration");
+                self.in_use = contents;
+                return Ok(());
+            }
+            contents = settled;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, place: &Place, looked: Result<(), String>) {
+        self.metrics.keys_file_stale.set(looked.is_err().into());
+        let told = looked.err();
+        if told != self.told
+            && let Some(reason) = &told
+        {
+            let path = place.path.display();
+            tracing::error!("access.keys_file: {path} cannot be used ({reason}); the keys that were read before stay");
+        }
+        self.told = told;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::{Verdict, hash_key};
+    use crate::base::clock::Stopwatch;
+    use crate::config::Inputs;
+    use crate::server::compose;
+    use std::path::Path;
+
+    fn entry(name: &str) -> String {
+        let digest = hash_key(&format!("key of {name}"));
+        format!("[[keys]]\nname = \"{name}\"\nsha256 = \"{digest}\"\nrole = \"client\"\n")
+    }
+
+    struct Rig {
+        path: PathBuf,
+        access: Arc<Access>,
+        metrics: Arc<Metrics>,
+        reload: watch::Sender<()>,
+        _home: tempfile::TempDir,
+    }
+
+    impl Rig {
+        fn start(text: &str) -> Rig {
+            let home = tempfile::tempdir().expect("a directory");
+            let path = home.path().join("keys.toml");
+            std::fs::write(&path, text).expect("written");
+            let config = config(&path);
+            let access = Arc::new(compose::access(&config).expect("sound"));
+            let read = load(&config, &access).expect("sound");
+            let (metrics, reload) = (Arc::new(Metrics::default()), watch::Sender::new(()));
+            let watched = WatchedKeys::new(&config, Arc::clone(&access), Arc::clone(&metrics), read);
+            tokio::spawn(watched.watch(reload.subscribe()));
+            Rig { path, access, metrics, reload, _home: home }
+        }
+
+        fn opens(&self, name: &str) -> bool {
+            let from = [192, 0, 2, 1].into();
+            let verdict = self.access.check_fast(&[&format!("key of {name}")], from, Duration::ZERO);
+            matches!(verdict, Some(Verdict::Granted(_)))
+        }
+
+        fn is_stale(&self) -> bool {
+            self.metrics.keys_file_stale.get() == 1
+        }
+
+        async fn until(&self, what: impl Fn(&Rig) -> bool) {
+            let begun = Stopwatch::start();
+            while !what(self) {
+                assert!(begun.age() < Duration::from_secs(20), "it does not come");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+
+    fn config(path: &Path) -> Config {
+        let mut inputs = Inputs::default();
+        let setting = |name: &str, value: String| (format!("LATCHD_ACCESS_{name}"), value);
+        inputs.env = vec![
+            setting("KEYS_FILE", path.display().to_string()),
+            setting("KEYS_FILE_BYTES_MAX", "4MiB".to_owned()),
+            setting("RELOAD_INTERVAL", "20ms".to_owned()),
+        ];
+        Config::load(inputs).expect("a configuration")
+    }
+
+    #[tokio::test]
+    async fn file_that_is_cut_gone_or_half_written_ends_no_key() {
+        let both = entry("a") + &entry("b");
+        let rig = Rig::start(&both);
+        assert!(rig.opens("a") && rig.opens("b") && !rig.is_stale());
+        let half = &both[..both.len() - 20];
+        let twice = both.clone() + &entry("a");
+        let too_long = "#".repeat(5 << 20);
+        for broken in ["", half, "keys = 7\n", &twice, &too_long] {
+            std::fs::write(&rig.path, broken).expect("written");
+            rig.until(Rig::is_stale).await;
+            assert!(rig.opens("a") && rig.opens("b"), "{} bytes", broken.len());
+            std::fs::write(&rig.path, &both).expect("written");
+            rig.until(|rig| !rig.is_stale()).await;
+        }
+        std::fs::remove_file(&rig.path).expect("removed");
+        rig.until(Rig::is_stale).await;
+        assert!(rig.opens("a"));
+        std::fs::write(&rig.path, entry("b")).expect("written");
+        rig.until(|rig| !rig.opens("a")).await;
+        assert!(rig.opens("b") && !rig.is_stale());
+        std::fs::write(&rig.path, "keys = []\n").expect("written");
+        rig.until(|rig| !rig.opens("b")).await;
+        assert!(!rig.access.is_open());
+    }
+
+    #[tokio::test]
+    async fn ten_thousand_keys_start_quickly_and_one_is_removed_by_a_reload() {
+        let all: String = (0..10_000).map(|n| entry(&format!("n{n}"))).collect();
+        let begun = Stopwatch::start();
+        let rig = Rig::start(&all);
+        assert!(begun.age() < Duration::from_secs(10), "{:?}", begun.age());
+        assert!(rig.opens("n0") && rig.opens("n9999"));
+        let last = entry("n9999");
+        std::fs::write(&rig.path, all.strip_suffix(&last).expect("it is the last")).expect("written");
+        rig.reload.send_replace(());
+        rig.until(|rig| !rig.opens("n9999")).await;
+        assert!(rig.opens("n0"));
+    }
+
+    #[test]
+    fn start_without_the_file_is_refused_with_the_way_out() {
+        let config = config(Path::new("/nowhere/keys.toml"));
+        let access = compose::access(&config).expect("sound");
+        let refused = load(&config, &access).expect_err("refused").to_string();
+        assert!(refused.contains("/nowhere/keys.toml") && refused.contains("`latchd keys new NAME"), "{refused}");
+    }
+}
