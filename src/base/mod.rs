@@ -17,6 +17,7 @@ pub mod listen_url;
 mod log_rate_limit;
 pub mod random;
 pub mod request_id;
+pub mod request_times;
 pub mod value;
 
 use std::pin::Pin;

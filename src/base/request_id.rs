@@ -7,6 +7,8 @@ use tokio::task::JoinHandle;
 use tokio::task::futures::TaskLocalFuture;
 use uuid::Uuid;
 
+use super::request_times;
+
 /// Letters, digits and a few signs: an id needs no escapes in JSON or in a log line.
 #[derive(Clone, Debug)]
 pub enum CurrentId {
@@ -54,6 +56,7 @@ pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {
+    let future = request_times::carried(future);
     match CURRENT.try_with(CurrentId::clone) {
         Ok(id) => tokio::spawn(CURRENT.scope(id, future)),
         Err(_) => tokio::spawn(future),

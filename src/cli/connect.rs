@@ -81,7 +81,13 @@ impl Connect {
 
     /// The settings, for subcommands that add their own.
     pub fn builder(&self) -> Result<ClientBuilder, Failure> {
-        self.layers()?.into_builder()
+        let builder = self.layers()?.into_builder()?;
+        // Whoever started this command may trace it; a command that `latchd lock` starts inherits both variables.
+        let variable = |name| std::env::var(name).ok();
+        Ok(match variable("TRACEPARENT") {
+            Some(parent) => builder.trace(&parent, variable("TRACESTATE").as_deref()),
+            None => builder,
+        })
     }
 
     fn layers(&self) -> Result<Connect, Failure> {

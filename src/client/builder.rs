@@ -52,6 +52,7 @@ impl Client {
                 retry_for: RETRY_FOR,
                 unreachable_timeout: None,
                 notice: None,
+                trace: Vec::new(),
             },
         })
     }
@@ -103,6 +104,18 @@ impl ClientBuilder {
     /// Calls `notice` once for each call without an answer after this time.
     pub fn notice(mut self, after: Duration, notice: Notice) -> Self {
         self.settings.notice = Some((after, notice));
+        self
+    }
+
+    /// Makes every request a part of the caller's trace: `traceparent` and `tracestate` as W3C Trace Context writes them.
+    /// What no header can have is left out.
+    pub fn trace(mut self, parent: &str, state: Option<&str>) -> Self {
+        let fields = [("traceparent", Some(parent)), ("tracestate", state)];
+        let fits = |text: &&str| {
+            !text.is_empty() && text.len() <= 512 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        };
+        let fitting = fields.into_iter().filter_map(|(name, text)| Some((name, text.filter(fits)?.to_owned())));
+        self.settings.trace = fitting.collect();
         self
     }
 

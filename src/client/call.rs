@@ -218,6 +218,9 @@ impl Client {
         if let Some(session) = &*self.0.session.lock() {
             request = request.header(COOKIE, format!("{SESSION_COOKIE}={session}"));
         }
+        for (name, value) in &self.0.settings.trace {
+            request = request.header(*name, value);
+        }
         for (name, value) in &call.headers {
             request = request.header(*name, value);
         }

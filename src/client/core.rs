@@ -44,6 +44,8 @@ pub(super) struct Settings {
     pub unreachable_timeout: Option<Duration>,
     /// Called when a call has no answer after this time.
     pub notice: Option<(Duration, Notice)>,
+    /// `traceparent` and `tracestate` of every request.
+    pub trace: Vec<(&'static str, String)>,
 }
 
 /// Receives the last errors of a call that has no answer yet.

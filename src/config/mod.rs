@@ -20,6 +20,7 @@ pub mod secret_file;
 pub mod server;
 pub mod tls;
 pub mod toml_errors;
+mod tracing;
 
 use std::path::PathBuf;
 
@@ -35,6 +36,7 @@ pub use self::redis::RedisConfig;
 pub use self::secret_file::SecretFile;
 pub use self::server::{CompatConfig, ServerConfig};
 pub use self::tls::TlsConfig;
+pub use self::tracing::TracingConfig;
 
 use self::access::PlainCredentials;
 use self::layers::Layers;
@@ -72,6 +74,7 @@ pub struct Config {
     pub cluster: ClusterOptions,
     pub compat: CompatConfig,
     pub log: LogConfig,
+    pub tracing: TracingConfig,
     /// From `--password`, `--api-key` and their variables; no key of the document.
     #[serde(skip)]
     pub plain: PlainCredentials,
@@ -106,7 +109,9 @@ impl Config {
             let into = if file.is_password { &mut plain.passwords } else { &mut plain.api_keys };
             into.push(file.read()?);
         }
-        Ok(Self { plain, ..layers.read()? })
+        let read: Self = layers.read()?;
+        let tracing = read.tracing.clone().with_environment(&inputs.env);
+        Ok(Self { plain, tracing, ..read })
     }
 
     /// What the lock table itself enforces.
@@ -155,6 +160,7 @@ impl Config {
         let conflict = |text: String| Err(ConfigError::Conflict(text));
         self.tls.check()?;
         cluster::check(&self.cluster)?;
+        self.tracing.check()?;
         if self.listen.is_empty() {
             return conflict("listen is empty: name at least one URL, e.g. --listen https://127.0.0.1:8443".to_owned());
         }

@@ -28,21 +28,31 @@ impl SecretFile {
     }
 }
 
+/// Reads the lines of a file that are not empty.
+pub fn read_lines(path: &Path) -> Result<Vec<Secret>, String> {
+    let text = read_text(path)?;
+    Ok(text.lines().filter(|line| !line.trim().is_empty()).map(Secret::new).collect())
+}
+
 /// Reads the one line of a file. The reason of a refusal says nothing of what the file holds.
 pub fn read(path: &Path) -> Result<Secret, String> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > BYTES_MAX {
-        return Err(format!("it holds more than {BYTES_MAX} bytes"));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    let text = read_text(path)?;
     let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     match line {
         "" => Err("it is empty".to_owned()),
         line if line.contains(['\n', '\r', '\0']) => Err("it holds more than one line".to_owned()),
         line => Ok(Secret::new(line)),
     }
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(format!("it holds more than {BYTES_MAX} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }
 
 #[cfg(test)]

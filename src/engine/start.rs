@@ -63,6 +63,7 @@ impl Wiring {
         let machine = StateMachine { host: host.clone(), events: events.clone(), digests: digests.clone() };
         let service = Arc::new(EngineService::new(host.clone()));
         let raft = RaftNode::start(raft_options, machine, service.clone()).await?;
+        host.requests.take_flushes_from(raft.last_flush());
         let queue = Arc::new(CommandQueue::new(options.storage.queue_commands_max));
         let health = Arc::new(NodeHealth::new(options.cluster.node_id, raft.clone(), clock.clone()));
         let members = Arc::new(ClusterMembers {

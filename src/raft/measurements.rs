@@ -22,6 +22,12 @@ impl RaftNode {
         self.monitors().log.flushes.read()
     }
 
+    /// Tells when the last append went to the disk, and when it was flushed, as ages of the process.
+    pub fn last_flush(&self) -> impl Fn() -> Option<(Duration, Duration)> + Send + Sync + 'static {
+        let log = self.monitors().log.clone();
+        move || log.last_flush()
+    }
+
     /// For how long an append has not been flushed.
     pub fn flush_stalled(&self) -> Duration {
         self.monitors().log.stall.duration(process_age())

@@ -9,6 +9,8 @@ use crate::config::{Config, Secret};
 use crate::domain::Limits;
 use crate::engine::EngineOptions;
 use crate::telemetry::logs;
+use crate::telemetry::traces::{Collector, SpanCounts, Traces};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Each keeps a core busy.
@@ -27,6 +29,24 @@ pub fn engine_options(config: &Config, drain: Drain) -> EngineOptions {
         transport: None,
         store: None,
     }
+}
+
+/// Where requests are traced; `None` where they are not.
+pub fn traces(config: &Config, counts: SpanCounts) -> Result<Option<Arc<Traces>>, StartError> {
+    let tracing = &config.tracing;
+    if tracing.endpoint.is_empty() {
+        return Ok(None);
+    }
+    let collector = Collector {
+        endpoint: tracing.url(),
+        is_grpc: tracing.is_grpc(),
+        headers: tracing.headers()?,
+        service_name: tracing.service_name.clone(),
+        instance: format!("node-{}", config.cluster.node_id),
+    };
+    let ratio = tracing.sample_percent / 100.0;
+    let started = Traces::start(collector, ratio, tracing.traces_per_second_max, counts);
+    started.map(Some).map_err(|reason| StartError::Traces { url: tracing.url(), reason })
 }
 
 /// Who may do what. While no credential is configured, clients need none: on loopback a client that can connect owns the

@@ -64,6 +64,7 @@ impl ProbeListener {
             drain,
             header_bytes_max: self.config.header_bytes_max,
             body_timeout: self.config.body_timeout,
+            traces: None,
         });
         let router = router.fallback(nothing_else);
         for bound in self.bound {

@@ -47,6 +47,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     let redis = redis::Shared::new(&app, &config);
     let (routes, labels) = router::compose(&declarations, &app, &config);
     let metrics = Arc::new(Metrics::new(labels));
+    let traces = compose::traces(&config, metrics.spans.clone())?;
     let in_use = InUse { served: listening.served_certificates(), engine: engine.clone() };
     certificates::watch(in_use, Arc::clone(&metrics), config.tls.reload_interval, reload.requests()).await;
     let keys = WatchedKeys::new(&config, Arc::clone(&app.access), Arc::clone(&metrics), keys_read);
@@ -63,8 +64,12 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     tokio::spawn(shut_down(drain.clone(), engine.clone(), config.server.drain_delay));
     logs::announce(&urls);
     notify_ready(&urls);
-    let served = listening.with_redis(redis).serve(router, metrics, drain, clock::process_age).await;
+    let listening = listening.with_redis(redis).with_traces(traces.clone());
+    let served = listening.serve(router, metrics, drain, clock::process_age).await;
     engine.stop().await;
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
     served.map_err(StartError::Runtime)
 }
 

@@ -31,6 +31,7 @@ use crate::config::Scheme;
 use crate::config::{Config, ServerConfig};
 use crate::dialects::redis;
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// As many waiters as a lock may have, they may all wait on one connection.
 const STREAMS_MIN: u64 = 10_000;
@@ -62,6 +63,10 @@ pub enum StartError {
          files (ulimit -n)"
     )]
     Workers { count: usize, reason: io::Error },
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    #[error("tracing.endpoint: traces cannot be sent to {url}: {reason}")]
+    Traces { url: String, reason: String },
     #[error("the server cannot run: {0}")]
     Runtime(io::Error),
 }
@@ -74,6 +79,7 @@ pub struct Listening {
     address_usage: Arc<Addresses>,
     workers: Workers,
     redis: Option<Arc<redis::Shared>>,
+    traces: Option<Arc<Traces>>,
 }
 
 impl Listening {
@@ -89,12 +95,17 @@ impl Listening {
         let count = config.server.worker_threads();
         let workers = Workers::start(count, config.server.connections_max);
         let workers = workers.map_err(|reason| StartError::Workers { count, reason })?;
-        Ok(Self { bound, tls, config: config.clone(), address_usage, workers, redis: None })
+        Ok(Self { bound, tls, config: config.clone(), address_usage, workers, redis: None, traces: None })
     }
 
     /// What the listeners of the Redis protocol serve.
     pub fn with_redis(self, shared: Arc<redis::Shared>) -> Self {
         Self { redis: Some(shared), ..self }
+    }
+
+    /// Where requests are traced.
+    pub fn with_traces(self, traces: Option<Arc<Traces>>) -> Self {
+        Self { traces, ..self }
     }
 
     /// Every URL, with the real ports.
@@ -130,6 +141,7 @@ impl Listening {
             drain: drain.clone(),
             header_bytes_max: server.header_bytes_max,
             body_timeout: server.body_timeout,
+            traces: self.traces,
         });
         let sweep = tokio::spawn(Arc::clone(&links).sweep(server.clone(), drain.clone()));
         let redis = self.redis.map(|shared| {

@@ -14,6 +14,7 @@ use super::gauges::{CertificateLabels, Gauges, KeyLabels, NodeLabels, RoleLabels
 use super::logs;
 use super::process::ProcessMetrics;
 use super::requests::{Requests, RouteLabels};
+use super::traces::SpanCounts;
 use crate::base::histogram::{Distribution, Histogram, REQUEST_SECONDS};
 
 /// The counters and gauges that the rooms add to, and the registry that shows them. What others count is read when it is shown.
@@ -29,6 +30,7 @@ pub struct Metrics {
     pub connections_flooded: Counter,
     pub tls_failures: Counter,
     redis_commands: Family<CommandLabels, Counter>,
+    pub spans: SpanCounts,
     process: ProcessMetrics,
     /// Names without our prefix.
     bare: Registry,
@@ -113,6 +115,7 @@ impl Metrics {
                 "keys_file_stale",
                 "1 while access.keys_file cannot be used, so that the keys read before it stay in use",
             ),
+            spans: span_counts(&mut shown),
             process: ProcessMetrics::registered(&mut bare),
             bare,
             registry: shown,
@@ -136,6 +139,14 @@ impl Metrics {
             [&self.registry, &read, &self.bare].iter().try_for_each(|from| text::encode_registry(&mut out, from));
         written.and_then(|()| text::encode_eof(&mut out)).expect("writing to a String cannot fail");
         out
+    }
+}
+
+fn span_counts(shown: &mut Registry) -> SpanCounts {
+    let help = "Spans that were lost because the collector of traces was away or slow";
+    SpanCounts {
+        exported: registered(shown, "spans_exported", "Spans that the collector of traces took"),
+        dropped: registered(shown, "spans_dropped", help),
     }
 }
 

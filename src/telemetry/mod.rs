@@ -1,4 +1,4 @@
-//! Logs and metrics, set up once. What is counted or said is decided by the rooms that do the work.
+//! Logs, metrics and traces, set up once. What is counted or said is decided by the rooms that do the work.
 //!
 //! A log message can be read alone, and carries its values again as fields. No secret, token or key is ever logged.
 
@@ -8,5 +8,6 @@ pub mod logs;
 pub mod metrics;
 pub mod process;
 pub mod requests;
+pub mod traces;
 
 pub use metrics::Metrics;

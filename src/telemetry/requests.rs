@@ -56,6 +56,11 @@ impl RouteLabels {
         exact.or_else(begins).unwrap_or(Label(0))
     }
 
+    /// What a label is called in metrics and traces.
+    pub fn name_of(&self, label: Label) -> &'static str {
+        self.names[label.0]
+    }
+
     fn label(&mut self, name: &'static str) -> Label {
         let known = self.names.iter().position(|known| *known == name);
         Label(known.unwrap_or_else(|| {

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod certificates;
+mod collector;
 mod connections;
 mod delivery;
 mod drain;
@@ -13,3 +14,4 @@ mod request_ids;
 mod rig;
 mod streams;
 mod tls;
+mod traces;

@@ -4,8 +4,10 @@
 //! the table, by the room in it; the commands of other nodes also by their bytes; cancels by the acquires that were let
 //! in; touches by the number of sessions; the leader's own commands by the number of nodes.
 
+mod answer_sender;
 mod queue;
 mod waiting;
 
+pub use answer_sender::{Answer, AnswerReceiver, AnswerSender, Answered, EntryTimes};
 pub use queue::CommandQueue;
-pub use waiting::{Answer, AnswerReceiver, AnswerSender, Answered, Batch, BatchBounds, Queued};
+pub use waiting::{Batch, BatchBounds, Queued};

@@ -1,12 +1,13 @@
 //! The queue as requests, other nodes and the proposer share it.
 
-use super::waiting::{AnswerReceiver, Batch, BatchBounds, Queued, ReservedBytes, Waiting, size_hint};
+use super::answer_sender::{AnswerReceiver, AnswerSender};
+use super::waiting::{Batch, BatchBounds, Queued, ReservedBytes, Waiting, size_hint};
 use crate::domain::{Command, HoldKey, Name, SessionId, Submitted};
 use crate::engine::error::EngineError;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 /// Bytes of other nodes' commands that may wait for the log; those nodes keep what comes later.
 const FORWARDED_BYTES_MAX: usize = 16 << 20;
@@ -68,7 +69,7 @@ impl CommandQueue {
     }
 
     pub fn submit(&self, command: Command) -> Result<AnswerReceiver, EngineError> {
-        let (answer, receiver) = oneshot::channel();
+        let (answer, receiver) = AnswerSender::new(command.name());
         let wakes = {
             let mut waiting = self.waiting.lock();
             if let Some(error) = waiting.closed {
@@ -90,7 +91,7 @@ impl CommandQueue {
 
     /// Submits a command of the leader itself; refused when this node does not lead.
     pub fn submit_as_leader(&self, command: Command) -> Result<AnswerReceiver, EngineError> {
-        let (answer, receiver) = oneshot::channel();
+        let (answer, receiver) = AnswerSender::new(command.name());
         {
             let mut waiting = self.waiting.lock();
             if waiting.leading.is_none() {

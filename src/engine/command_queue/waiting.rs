@@ -1,27 +1,11 @@
 //! The content of the queue: commands with the requests that wait for them, and the order in which batches are taken.
 
-use crate::domain::{Command, Grant, HoldKey, Name, Outcome, Proof, SessionId, Submitted};
+use super::answer_sender::AnswerSender;
+use crate::domain::{Command, HoldKey, Name, Proof, SessionId, Submitted};
 use crate::engine::error::EngineError;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::oneshot;
-
-/// The result of a command, as the request that waits for it receives it.
-pub type Answer = Result<Answered, EngineError>;
-pub type AnswerSender = oneshot::Sender<Answer>;
-pub type AnswerReceiver = oneshot::Receiver<Answer>;
-
-#[derive(Debug)]
-pub enum Answered {
-    Outcome(Outcome),
-    /// The wait for a hold ended with this grant.
-    GrantedAfterWait {
-        grant: Grant,
-        /// This node must have the grant confirmed before it answers.
-        unconfirmed: bool,
-    },
-}
 
 /// How large one entry may become.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +96,9 @@ impl Queued {
     }
 
     pub fn refuse(self, error: EngineError) {
-        self.answer.map(|answer| answer.send(Err(error)));
+        if let Some(answer) = self.answer {
+            answer.send(Err(error));
+        }
     }
 
     /// Its caller is gone, and nobody would hear of what it waits for.

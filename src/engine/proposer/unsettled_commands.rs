@@ -87,7 +87,8 @@ mod tests {
         let second = commands[1].id;
         unsettled.commands.extend(commands);
         assert_eq!(sequences(&unsettled.after(1, 1)), [2]);
-        host.requests.answer(&mut Applied { outcomes: vec![(second, Outcome::SessionClosed)], ..Applied::default() });
+        host.requests
+            .answer(&mut Applied { outcomes: vec![(second, Outcome::SessionClosed)], ..Applied::default() }, None);
         unsettled.forget_settled();
         assert_eq!(sequences(unsettled.commands.make_contiguous()), [3]);
     }

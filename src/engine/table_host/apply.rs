@@ -2,6 +2,7 @@
 
 use super::host::TableHost;
 use crate::base::clock;
+use crate::base::request_times;
 use crate::base::{FLUSH_TARGET, LogRateLimit};
 use crate::domain::{Applied, Body, Entry, Event, StaleEpoch, Table, Timestamp};
 use crate::mutants::planted;
@@ -43,6 +44,7 @@ impl TableHost {
         let began_leadership = matches!(entry.body, Body::LeaderStart(_));
         self.idle_timeouts.note_entry(&entry);
         let mut debug_log = self.debug_log.lock();
+        let began = request_times::is_on().then(clock::process_age);
         debug_log.read(&entry);
         let (applied, event_index, time) = self.change_table(index, entry);
         let (events, opened) = match applied {
@@ -52,7 +54,7 @@ impl TableHost {
                 debug_log.log(&applied);
                 self.contention.note(&applied, time.1);
                 self.slow_locks.log(&applied, time.1, || self.table());
-                self.requests.answer(&mut applied);
+                self.requests.answer(&mut applied, began);
                 (applied.events, if began_leadership { self.opened() } else { None })
             }
             Err(StaleEpoch { found, expected }) => {
@@ -143,9 +145,8 @@ mod tests {
     use crate::domain::{
         CommandId, FEATURE_LEVEL, Incarnation, LeaderStart, Limits, NodeId, Outcome, SessionId, StoreId, Submitted,
     };
-    use crate::engine::command_queue::Answered;
+    use crate::engine::command_queue::{AnswerSender, Answered};
     use crate::engine::test_node::open_session;
-    use tokio::sync::oneshot;
 
     const RUN: Incarnation = Incarnation(7);
 
@@ -173,7 +174,7 @@ mod tests {
         let host = TableHost::new(RUN);
         let began = host.apply(1, &host.encode(leader_start()));
         assert!(began.began_leadership && began.opened.is_some());
-        let (answer, mut receiver) = oneshot::channel();
+        let (answer, mut receiver) = AnswerSender::new(None);
         host.requests.register(1..=1, [(1, answer)].into_iter());
         let applied = host.apply(2, &host.encode(batch(1, 1)));
         assert_eq!(applied.event_index, began.event_index + 1);

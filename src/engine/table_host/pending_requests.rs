@@ -1,13 +1,15 @@
 //! The requests of this node that wait for their commands to be applied. Never replicated.
 
 use crate::domain::{Applied, Event, Incarnation, Outcome, Refusal, Table, WaitEnd};
-use crate::engine::command_queue::{Answer, AnswerSender, Answered};
+use crate::engine::command_queue::{Answer, AnswerSender, Answered, EntryTimes};
 use crate::engine::error::EngineError;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::RangeInclusive;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The requests of this process, by the sequence of their command.
 pub struct PendingRequests {
@@ -15,7 +17,12 @@ pub struct PendingRequests {
     requests: Mutex<Requests>,
     /// The last own command that is known to be applied, or refused for good: none up to it needs sending again.
     settled: AtomicU64,
+    /// For traced requests.
+    last_flush: OnceLock<LastFlush>,
 }
+
+/// Tells when the last flush of the log began and ended, as ages of the process.
+type LastFlush = Box<dyn Fn() -> Option<(Duration, Duration)> + Send + Sync>;
 
 #[derive(Default)]
 struct Requests {
@@ -56,7 +63,17 @@ impl PendingRequests {
     }
 
     pub fn new(incarnation: Incarnation) -> PendingRequests {
-        PendingRequests { incarnation, requests: Mutex::default(), settled: AtomicU64::new(0) }
+        let last_flush = OnceLock::new();
+        PendingRequests { incarnation, requests: Mutex::default(), settled: AtomicU64::new(0), last_flush }
+    }
+
+    pub fn take_flushes_from(&self, last_flush: impl Fn() -> Option<(Duration, Duration)> + Send + Sync + 'static) {
+        // Set once, when the node has started.
+        _ = self.last_flush.set(Box::new(last_flush));
+    }
+
+    fn entry_times(&self, apply: Duration, commands: usize) -> EntryTimes {
+        EntryTimes { apply, flush: self.last_flush.get().and_then(|last_flush| last_flush()), commands }
     }
 
     /// Registers the requests that wait, before the commands of these sequences go to the log.
@@ -64,17 +81,21 @@ impl PendingRequests {
         let mut requests = self.requests.lock();
         let tick = requests.tick;
         requests.handed_on.push_back((tick, sequences));
-        requests.proposed.extend(answers);
+        requests.proposed.extend(answers.map(|(sequence, mut answer)| {
+            answer.handed_on();
+            (sequence, answer)
+        }));
     }
 
-    /// Answers the requests whose commands an entry has applied. A queued acquire waits on until an event ends its wait.
-    pub fn answer(&self, applied: &mut Applied) {
+    /// Answers the requests whose commands an entry has applied, from this age of the process on where any is traced. A queued acquire waits on until an event ends its wait.
+    pub fn answer(&self, applied: &mut Applied, apply_began: Option<Duration>) {
+        let entry = apply_began.map(|apply| self.entry_times(apply, applied.outcomes.len()));
         let mut requests = self.requests.lock();
         let mut settled = 0;
         for (id, outcome) in applied.outcomes.drain(..) {
             if id.incarnation == self.incarnation {
                 settled = id.sequence;
-                requests.answer_command(id.sequence, outcome);
+                requests.answer_command(id.sequence, outcome, entry);
             }
         }
         if settled > 0 {
@@ -89,7 +110,12 @@ impl PendingRequests {
                 _ => continue,
             };
             if command.incarnation == self.incarnation {
-                send(requests.in_lock_queue.remove(&command.sequence), Ok(answered));
+                let waiting = requests.in_lock_queue.remove(&command.sequence);
+                let waiting = waiting.map(|mut waiting| {
+                    waiting.waited();
+                    waiting
+                });
+                send(waiting, Ok(answered));
             }
         }
     }
@@ -168,7 +194,10 @@ impl PendingRequests {
 }
 
 impl Requests {
-    fn answer_command(&mut self, sequence: u64, outcome: Outcome) {
+    fn answer_command(&mut self, sequence: u64, outcome: Outcome, entry: Option<EntryTimes>) {
+        if let (Some(_), Some(answer)) = (entry, self.proposed.get_mut(&sequence)) {
+            answer.applied(entry);
+        }
         match outcome {
             // Its request was answered when it was first applied.
             Outcome::Duplicate => {}
@@ -193,20 +222,20 @@ fn outcome_of_end(why: WaitEnd) -> Outcome {
     })
 }
 
-/// A receiver that is gone is no error: its guard cancels the acquire.
 fn send(answer: Option<AnswerSender>, outcome: Answer) {
-    answer.map(|answer| answer.send(outcome));
+    if let Some(answer) = answer {
+        answer.send(outcome);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::sync::oneshot;
 
     #[test]
     fn request_without_outcome_is_answered_unknown_after_its_ticks() {
         let pending = PendingRequests::new(Incarnation(1));
-        let (answer, mut receiver) = oneshot::channel();
+        let (answer, mut receiver) = AnswerSender::new(None);
         pending.register(1..=1, [(1, answer)].into_iter());
         pending.tick(2);
         assert!(receiver.try_recv().is_err(), "one tick is not enough");
@@ -218,10 +247,13 @@ mod tests {
     fn closed_requests_are_not_parked_in_a_lock_queue() {
         let pending = PendingRequests::new(Incarnation(1));
         pending.close();
-        let (answer, mut receiver) = oneshot::channel();
+        let (answer, mut receiver) = AnswerSender::new(None);
         pending.register(1..=1, [(1, answer)].into_iter());
         let id = crate::domain::CommandId { incarnation: Incarnation(1), sequence: 1 };
-        pending.answer(&mut Applied { outcomes: vec![(id, Outcome::Waiting { position: 0 })], ..Applied::default() });
+        pending.answer(
+            &mut Applied { outcomes: vec![(id, Outcome::Waiting { position: 0 })], ..Applied::default() },
+            None,
+        );
         assert!(matches!(receiver.try_recv(), Ok(Err(EngineError::ShuttingDown))));
         assert_eq!(pending.settled(), 1);
     }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use crate::base::LogRateLimit;
 use crate::base::clock::process_age;
 use crate::base::histogram::Histogram;
@@ -20,6 +22,7 @@ pub struct LogMonitor {
     last_index: AtomicU64,
     /// From handing an append to the log's writer until it is on disk.
     pub flushes: Histogram,
+    last_flush: Mutex<Option<(Duration, Duration)>>,
     pub stall: FlushStall,
     pub space: DiskSpace,
 }
@@ -44,6 +47,12 @@ impl LogMonitor {
         let now = process_age();
         self.flushes.observe_duration(now.saturating_sub(began));
         self.stall.end(now);
+        *self.last_flush.lock() = Some((began, now));
+    }
+
+    /// When the last flush began and ended, as ages of the process.
+    pub fn last_flush(&self) -> Option<(Duration, Duration)> {
+        *self.last_flush.lock()
     }
 }
 

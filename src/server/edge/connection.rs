@@ -19,6 +19,7 @@ use super::super::link::Link;
 use super::unread_body::{BodyState, RequestBody, UnreadBody, discard_late, watched};
 use crate::base::{Drain, DrainPhase};
 use crate::http::respond::until_sent;
+use crate::telemetry::traces::Traces;
 
 /// Reads a monotonic clock.
 pub type Clock = fn() -> Duration;
@@ -32,6 +33,8 @@ pub struct EdgeContext {
     pub header_bytes_max: usize,
     /// How long a body may take to come.
     pub body_timeout: Duration,
+    /// `None` where no requests are traced.
+    pub traces: Option<Arc<Traces>>,
 }
 
 /// A request from its complete head to the last byte of its answer, which keeps its connection from counting as idle.

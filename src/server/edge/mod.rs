@@ -5,6 +5,7 @@ mod admit;
 mod connection;
 mod panics;
 mod request_id;
+mod traced;
 mod unread_body;
 
 use std::convert::Infallible;
@@ -25,6 +26,7 @@ use admit::Admit;
 use connection::OnConnection;
 use panics::CatchPanics;
 use request_id::RequestIds;
+use traced::Traced;
 use unread_body::RequestBody;
 
 pub use connection::{Clock, EdgeContext};
@@ -62,8 +64,13 @@ pub fn edge<B: RequestBody>(router: Router, link: Arc<Link>, context: Arc<EdgeCo
             .layer(trace)
             .into_inner()
     });
+    let (address, counted) = (link.peer.ip, Arc::clone(metrics));
+    let traced = context.traces.clone().map(|traces| {
+        tower::layer::layer_fn(move |inner| Traced::new(inner, Arc::clone(&traces), Arc::clone(&counted), address))
+    });
     let layers = ServiceBuilder::new()
         .layer_fn(RequestIds)
+        .option_layer(traced)
         .option_layer(diagnostics)
         .layer_fn(|inner| Accounting::new(inner, Arc::clone(metrics), clock))
         .map_response(move |response| with_security_headers(response, strict_transport.as_ref()))

@@ -1,0 +1,216 @@
+//! OpenTelemetry traces: which requests are traced, and their spans.
+//!
+//! A traced request has a span of its own, and below it one for each step that the engine noted. Spans name locks, and no
+//! key, session, credential or metadata. One flush of the log serves many requests: each traced one has its own copy of that
+//! span, with the number of commands that shared it.
+
+pub mod context;
+mod export;
+mod sampling;
+
+pub use export::{Collector, SpanCounts};
+
+use crate::base::clock::{process_age, unix_time};
+use crate::base::random::random_id;
+use crate::base::request_times::{RequestTimes, Step, StepKind};
+use crate::base::{request_id, request_times};
+use axum::http::HeaderMap;
+use export::Export;
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_sdk::trace::SpanData;
+use sampling::Sampling;
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long the end of the process waits for the collector.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
+
+#[derive(Debug)]
+pub struct Traces {
+    sampling: Sampling,
+    export: Export,
+    scope: InstrumentationScope,
+}
+
+/// A traced request, from its head to the head of its answer. Dropped before that, it was given up.
+#[derive(Debug)]
+pub struct TracedRequest {
+    traces: Arc<Traces>,
+    times: Arc<RequestTimes>,
+    context: SpanContext,
+    parent: Option<SpanContext>,
+    name: String,
+    attributes: Vec<KeyValue>,
+    began: Duration,
+    status: Option<u16>,
+}
+
+impl Traces {
+    /// Traces this part of the requests, and at most so many in a second. Needs a runtime.
+    pub fn start(collector: Collector, ratio: f64, per_second: u32, counts: SpanCounts) -> Result<Arc<Traces>, String> {
+        let export = Export::start(collector, counts)?;
+        request_times::switch_on();
+        let scope = InstrumentationScope::builder("latchd").with_version(env!("CARGO_PKG_VERSION")).build();
+        Ok(Arc::new(Traces { sampling: Sampling::new(ratio, per_second), export, scope }))
+    }
+
+    /// Sends what waits, for a moment.
+    pub async fn finish(&self) {
+        self.export.finish(FINISH_TIMEOUT).await;
+    }
+
+    /// Begins the span of a request; `None` if it is not traced.
+    pub fn begin(
+        self: &Arc<Traces>,
+        headers: &HeaderMap,
+        from: IpAddr,
+        method: &'static str,
+        dialect: &'static str,
+    ) -> Option<TracedRequest> {
+        let parent = context::parent(headers);
+        let trace = parent.as_ref().map_or_else(|| TraceId::from_bytes(random_id()), SpanContext::trace_id);
+        let began = process_age();
+        if !self.sampling.admits(parent.as_ref(), trace, from, began) {
+            return None;
+        }
+        let state = parent.as_ref().map(|parent| parent.trace_state().clone()).unwrap_or_default();
+        let context = SpanContext::new(trace, new_span_id(), TraceFlags::SAMPLED, false, state);
+        let mut attributes =
+            vec![KeyValue::new("http.request.method", method), KeyValue::new("latchd.dialect", dialect)];
+        attributes.extend(request_id::current().map(|id| KeyValue::new("latchd.request_id", id)));
+        let (traces, times, name) = (Arc::clone(self), Arc::default(), format!("{method} {dialect}"));
+        Some(TracedRequest { traces, times, context, parent, name, attributes, began, status: None })
+    }
+
+    fn push(&self, span: SpanData) {
+        self.export.push(span);
+    }
+
+    fn span(
+        &self,
+        context: SpanContext,
+        parent: Option<&SpanContext>,
+        name: Cow<'static, str>,
+        (began, ended): (SystemTime, SystemTime),
+        attributes: Vec<KeyValue>,
+    ) -> SpanData {
+        SpanData {
+            span_context: context,
+            parent_span_id: parent.map_or(SpanId::INVALID, SpanContext::span_id),
+            parent_span_is_remote: parent.is_some_and(SpanContext::is_remote),
+            span_kind: SpanKind::Internal,
+            name,
+            start_time: began,
+            end_time: ended,
+            attributes,
+            dropped_attributes_count: 0,
+            events: Default::default(),
+            links: Default::default(),
+            status: Status::Unset,
+            instrumentation_scope: self.scope.clone(),
+        }
+    }
+}
+
+impl TracedRequest {
+    /// Where the parts of the way note what it waits for.
+    pub fn times(&self) -> Arc<RequestTimes> {
+        Arc::clone(&self.times)
+    }
+
+    /// The span in an answer.
+    pub fn traceresponse(&self) -> String {
+        context::written(&self.context)
+    }
+
+    pub fn answered(mut self, status: u16) {
+        self.status = Some(status);
+    }
+
+    fn steps(&self, wall: WallClock) {
+        let steps = self.times.take();
+        let commits: Vec<(Duration, Duration, SpanContext)> = steps
+            .iter()
+            .filter(|step| step.kind == StepKind::Commit)
+            .map(|step| (step.began, step.ended, self.child()))
+            .collect();
+        for step in steps {
+            let around = commits.iter().find(|(began, ended, _)| *began <= step.began && step.ended <= *ended);
+            let (context, parent) = match (step.kind, around) {
+                (StepKind::Commit, Some((_, _, commit))) => (commit.clone(), &self.context),
+                (StepKind::Flush | StepKind::Apply, Some((_, _, commit))) => (self.child(), commit),
+                _ => (self.child(), &self.context),
+            };
+            let times = (wall.at(step.began), wall.at(step.ended));
+            let span = self.traces.span(context, Some(parent), name_of(step.kind).into(), times, attributes_of(step));
+            self.traces.push(span);
+        }
+    }
+
+    fn child(&self) -> SpanContext {
+        let context = &self.context;
+        SpanContext::new(context.trace_id(), new_span_id(), TraceFlags::SAMPLED, false, context.trace_state().clone())
+    }
+}
+
+impl Drop for TracedRequest {
+    fn drop(&mut self) {
+        let wall = WallClock::now();
+        self.steps(wall);
+        let mut attributes = std::mem::take(&mut self.attributes);
+        attributes.extend(self.status.map(|status| KeyValue::new("http.response.status_code", i64::from(status))));
+        let (context, parent) = (self.context.clone(), self.parent.as_ref());
+        let times = (wall.at(self.began), wall.at(process_age()));
+        let mut span = self.traces.span(context, parent, std::mem::take(&mut self.name).into(), times, attributes);
+        span.span_kind = SpanKind::Server;
+        span.status = match self.status {
+            None => Status::error("its client has gone"),
+            Some(500..) => Status::error(""),
+            Some(_) => Status::Unset,
+        };
+        self.traces.push(span);
+    }
+}
+
+fn name_of(kind: StepKind) -> &'static str {
+    match kind {
+        StepKind::Queue => "queue",
+        StepKind::Commit => "commit",
+        StepKind::Flush => "flush",
+        StepKind::Apply => "apply",
+        StepKind::Wait => "wait",
+    }
+}
+
+fn attributes_of(step: Step) -> Vec<KeyValue> {
+    let lock = step.lock.map(|lock| KeyValue::new("latchd.lock", lock.to_string()));
+    let commands = (step.commands > 0).then_some(step.commands as i64);
+    let commands = commands.map(|commands| KeyValue::new("latchd.entry_commands", commands));
+    lock.into_iter().chain(commands).collect()
+}
+
+fn new_span_id() -> SpanId {
+    let [a, b, c, d, e, f, g, h, ..] = random_id();
+    // Zero is no id.
+    SpanId::from_bytes([a, b, c, d, e, f, g, h | 1])
+}
+
+/// From ages of the process to moments.
+#[derive(Clone, Copy)]
+struct WallClock {
+    unix: Duration,
+    age: Duration,
+}
+
+impl WallClock {
+    fn now() -> WallClock {
+        WallClock { unix: unix_time(), age: process_age() }
+    }
+
+    fn at(self, age: Duration) -> SystemTime {
+        UNIX_EPOCH + (self.unix + age).saturating_sub(self.age)
+    }
+}
