@@ -40,6 +40,11 @@ pub fn unix_time() -> Duration {
     simulated.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
+/// The moment so long after 1970 began.
+pub fn system_time(unix: Duration) -> SystemTime {
+    UNIX_EPOCH + unix
+}
+
 /// A moment as RFC 3339 writes it, for people.
 pub fn rfc3339(unix_seconds: u64) -> String {
     // The last second of the year 9999, beyond which there is no such text.

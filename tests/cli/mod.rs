@@ -14,7 +14,7 @@ mod foreign_answers;
 mod health;
 mod holds;
 mod listening;
-mod lock;
+pub mod lock;
 mod logging;
 mod man;
 mod observability;

@@ -110,6 +110,7 @@ pages! {
     recipes_run_as_written: "docs/recipes.md" on 61,
     redis_runs_as_written: "docs/dialects/redis.md" on 62,
     retries_run_as_written: "docs/retries.md" on 53,
+    tracing_runs_as_written: "docs/tracing.md" on 67,
     terraform_runs_as_written: "docs/dialects/terraform.md" on 59,
     use_cases_run_as_written: "docs/use-cases.md" on 58,
 }

@@ -33,6 +33,7 @@ impl Collector {
         let got = Got::default();
         let router = Router::new().route("/v1/traces", post(http)).route(GRPC, post(grpc)).with_state(got.clone());
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("set");
         let address = listener.local_addr().expect("an address");
         runtime.spawn(async move {
             axum_server::from_tcp(listener).expect("a listener").serve(router.into_make_service()).await

@@ -10,7 +10,7 @@ mod sampling;
 
 pub use export::{Collector, SpanCounts};
 
-use crate::base::clock::{process_age, unix_time};
+use crate::base::clock::{process_age, system_time, unix_time};
 use crate::base::random::random_id;
 use crate::base::request_times::{RequestTimes, Step, StepKind};
 use crate::base::{request_id, request_times};
@@ -23,7 +23,7 @@ use sampling::Sampling;
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 /// How long the end of the process waits for the collector.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -211,6 +211,6 @@ impl WallClock {
     }
 
     fn at(self, age: Duration) -> SystemTime {
-        UNIX_EPOCH + (self.unix + age).saturating_sub(self.age)
+        system_time((self.unix + age).saturating_sub(self.age))
     }
 }
