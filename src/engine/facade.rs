@@ -4,8 +4,6 @@ use super::backup::Backup;
 use super::contention::{Contention, ContentionOrder, SlowTimes};
 use super::error::{EngineError, Fault};
 use super::events::{EventFilter, EventId, Subscription, SubscriptionsFull};
-use super::members::{ClusterView, NodeHealth};
-use super::messages::Change;
 use super::options::EngineOptions;
 use super::parts::{Overview, Parts};
 use super::reads::{Consistency, LockPage, PageLimit, SessionPage};
@@ -26,7 +24,7 @@ use std::time::Duration;
 /// A handle on the running lock service; cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    parts: Arc<Parts>,
+    pub(super) parts: Arc<Parts>,
     consistency: Consistency,
 }
 
@@ -340,62 +338,5 @@ impl Engine {
 
     pub fn overview(&self) -> Overview {
         self.parts.overview()
-    }
-}
-
-/// The cluster, and this node in it.
-impl Engine {
-    /// Whether a leader with a quorum is known, this node or one that it hears, and the server stays.
-    pub fn is_ready(&self) -> bool {
-        self.health().is_ready() && !self.is_drain_announced()
-    }
-
-    /// Whether a leader with a quorum is known, this node or one that it hears: sessions go on even if this node's disk is
-    /// slow, full or has lost something.
-    pub fn is_in_contact(&self) -> bool {
-        self.health().is_in_contact()
-    }
-
-    /// Why this node is not ready, in words for an operator; `None` when it is.
-    pub fn unready_reason(&self) -> Option<String> {
-        match () {
-            () if self.is_ready() => None,
-            () if self.is_drain_announced() => Some("the server is shutting down".to_owned()),
-            () => Some(self.health().unready_reason()),
-        }
-    }
-
-    /// The cluster as the leader sees it, or as this node does if the leader does not answer.
-    pub async fn cluster(&self) -> ClusterView {
-        self.parts.members.view().await
-    }
-
-    /// The cluster as this node alone sees it.
-    pub fn local_cluster(&self) -> ClusterView {
-        self.parts.members.local_view()
-    }
-
-    /// Adds a node without a vote; returns when it has caught up enough to answer.
-    pub async fn add_member(&self, node: u64, address: String) -> Result<(), Fault> {
-        self.parts.members.request_change(Change::Add { node, address }).await
-    }
-
-    /// Gives a vote to a node that was added.
-    pub async fn promote_member(&self, node: u64) -> Result<(), Fault> {
-        self.parts.members.request_change(Change::Promote { node }).await
-    }
-
-    /// Removes a node from the cluster; its id may come back with an empty disk.
-    pub async fn remove_member(&self, node: u64) -> Result<(), Fault> {
-        self.parts.members.request_change(Change::Remove { node }).await
-    }
-
-    /// The PEM text of each file with certificates for the other nodes, by its configuration key. Reads the files.
-    pub fn peer_certificates(&self) -> Vec<(&'static str, Vec<u8>)> {
-        self.parts.reader.raft.peer_certificates()
-    }
-
-    fn health(&self) -> &NodeHealth {
-        &self.parts.reader.health
     }
 }

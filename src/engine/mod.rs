@@ -10,6 +10,7 @@
 
 mod backup;
 mod cluster_clock;
+mod cluster_facade;
 pub mod cluster_options;
 mod command_queue;
 mod contention;
