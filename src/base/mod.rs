@@ -1,5 +1,6 @@
 //! Clock, randomness, the byte codec, values, dates and URLs of the configuration, histograms, a bounded map, groups of
-//! addresses, the id of the current request, the phase of the drain, and a limit on repeated log lines.
+//! addresses, the id of the current request, the phase of the drain, a limit on repeated log lines, and the refusal of a
+//! request beyond a rate.
 //!
 //! What may not live here: anything that knows of locks or nodes. This room imports no other.
 
@@ -18,6 +19,7 @@ mod log_rate_limit;
 pub mod random;
 pub mod request_id;
 pub mod request_times;
+mod too_fast;
 pub mod value;
 
 use std::pin::Pin;
@@ -26,6 +28,7 @@ pub(crate) use codec::byte_enum;
 pub use drain::{Drain, DrainPhase};
 pub use fatal::FLUSH_TARGET;
 pub use log_rate_limit::{KeyedLogRateLimit, LogRateLimit};
+pub use too_fast::TooFast;
 
 /// Runs an action when it is dropped.
 pub struct OnDrop<F: FnMut()>(pub F);

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
+use super::rates::rates;
+use crate::access::Rate;
 use crate::base::config_value::{bytes, duration, percent, positive, positive_duration};
 
 /// Sessions.
@@ -34,6 +36,8 @@ pub struct QuotasConfig {
     pub credential_percent: u8,
     #[serde(deserialize_with = "percent")]
     pub address_percent: u8,
+    #[serde(deserialize_with = "rates")]
+    pub rates: Vec<Rate>,
 }
 
 /// A node closes the connections that carry sessions half of this after its last contact with a leader; a session must

@@ -15,6 +15,7 @@ pub mod keys_file;
 mod layers;
 pub mod limits;
 pub mod log;
+mod rates;
 mod redis;
 pub mod secret_file;
 pub mod server;

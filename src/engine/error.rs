@@ -1,5 +1,6 @@
 //! Why the engine could not answer. What the table itself refuses is a [`Refusal`].
 
+use crate::base::TooFast;
 use crate::domain::Refusal;
 use crate::raft::{MemberError, NodeState, ProposeError};
 
@@ -55,6 +56,8 @@ pub enum Fault {
     Engine(EngineError),
     /// The membership was not changed.
     Member(MemberError),
+    /// More requests for these names than a rate allows.
+    TooFast(TooFast),
 }
 
 impl From<EngineError> for Fault {
@@ -66,6 +69,12 @@ impl From<EngineError> for Fault {
 impl From<MemberError> for Fault {
     fn from(error: MemberError) -> Fault {
         Fault::Member(error)
+    }
+}
+
+impl From<TooFast> for Fault {
+    fn from(refused: TooFast) -> Fault {
+        Fault::TooFast(refused)
     }
 }
 

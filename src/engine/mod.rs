@@ -39,7 +39,7 @@ pub use contention::{Contention, ContentionOrder, ContentionRow, Counts, SlowTim
 pub use error::{EngineError, Fault};
 pub use facade::Engine;
 pub use members::{ClusterView, MemberRole, MemberView, check_address};
-pub use options::{EngineOptions, StorageOptions};
+pub use options::{EngineOptions, Pace, StorageOptions};
 pub use parts::Overview;
 pub use reads::{Consistency, LockPage, PageLimit, SessionPage};
 pub use requests::{Changed, GrantGuard, Granted, Released, Renewed};

@@ -3,14 +3,17 @@
 use super::cluster_options::ClusterOptions;
 use super::command_queue::BatchBounds;
 use super::events::EventOptions;
-use crate::base::Drain;
 use crate::base::config_value::{bytes, positive};
-use crate::domain::Limits;
+use crate::base::{Drain, TooFast};
+use crate::domain::{Acquire, Limits};
 use crate::raft::{StableStore, Transport};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Decides whether one more request may ask for these names now.
+pub type Pace = Box<dyn Fn(&Acquire) -> Result<(), TooFast> + Send + Sync>;
 
 pub struct EngineOptions {
     /// `None` keeps everything in memory.
@@ -21,6 +24,8 @@ pub struct EngineOptions {
     pub events: EventOptions,
     pub cluster: ClusterOptions,
     pub drain: Drain,
+    /// Asked before each acquire.
+    pub pace: Option<Pace>,
     /// Used instead of `cluster.peer_listen`.
     pub transport: Option<Arc<dyn Transport>>,
     /// Used instead of a data directory.

@@ -63,6 +63,7 @@ fn options() -> EngineOptions {
         events: event_options(1_000, 10),
         cluster: defaults("cluster"),
         drain: crate::base::Drain::default(),
+        pace: None,
         transport: None,
         store: None,
     }

@@ -121,8 +121,9 @@ pub async fn force_lease(
     carry_out(app, by, act, work).await
 }
 
-/// The hold is named by its token, which opens nothing.
+/// The hold is named by its token, which opens nothing, and by all its names if it has several.
 fn on_hold(action: Action, name: &Name, hold: &HoldView) -> Act {
     let names: Vec<String> = hold.names().map(Name::to_string).collect();
-    Act::new(action).on("lock", &**name).on("names", names).on("token", hold.token.0)
+    let act = Act::new(action).on("lock", &**name).on("token", hold.token.0);
+    if names.is_empty() { act } else { act.on("names", names) }
 }

@@ -9,7 +9,7 @@ use super::ending_keys::EndingKeys;
 use super::failed_logins::FailedLogins;
 use super::failure::Failure;
 use super::unknown_fields::UnknownFields;
-use crate::access::Access;
+use crate::access::{Access, Rates};
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::config::limits::GRACE_MIN;
@@ -29,6 +29,7 @@ pub struct App {
     pub engine: Engine,
     pub access: Arc<Access>,
     pub audit: Audit,
+    pub rates: Arc<Rates>,
     pub failed_logins: FailedLogins,
     pub ending_keys: EndingKeys,
     pub settings: Settings,
@@ -60,11 +61,29 @@ impl Settings {
 
 impl App {
     /// Needs a runtime: it follows the engine.
-    pub fn new(engine: Engine, access: Access, audit: Audit, catalog: Catalog, config: &Config) -> AppState {
+    pub fn new(
+        engine: Engine,
+        access: Access,
+        audit: Audit,
+        rates: Arc<Rates>,
+        catalog: Catalog,
+        config: &Config,
+    ) -> AppState {
         let (readiness, settings) = (Readiness::follow(engine.clone()), Settings::of(config));
         let (access, catalog, failed_logins) = (Arc::new(access), Arc::new(catalog), FailedLogins::default());
         let (ending_keys, blocking) = (EndingKeys::default(), Handle::current());
-        Arc::new(App { engine, access, audit, failed_logins, ending_keys, settings, catalog, readiness, blocking })
+        Arc::new(App {
+            engine,
+            access,
+            audit,
+            rates,
+            failed_logins,
+            ending_keys,
+            settings,
+            catalog,
+            readiness,
+            blocking,
+        })
     }
 
     /// The cookie that goes with an answer to this session.

@@ -6,7 +6,7 @@ use super::connection::{ClientInfo, client};
 use super::cookie::{RequestCookie, request_cookie};
 use super::failed_logins::Noted;
 use super::failure::Failure;
-use super::header_fields;
+use super::{header_fields, rates};
 use crate::access::{Identity, Verdict, presented_in_headers};
 use crate::base::address_group::AddressGroup;
 use crate::base::clock;
@@ -28,7 +28,9 @@ pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) ->
     let unidentified = head.extensions.get::<ClientInfo>().map(|info| &info.unidentified);
     if app.access.is_open() {
         unidentified.iter().for_each(|request| request.anonymous_caller());
-        return Ok(app.access.anonymous(is_on_this_machine(head)).clone());
+        let anonymous = app.access.anonymous(is_on_this_machine(head)).clone();
+        rates::admit(app, &anonymous, head)?;
+        return Ok(anonymous);
     }
     let bytes = |name: HeaderName| header_fields::values(&head.headers, name).next().map(HeaderValue::as_bytes);
     let in_headers = presented_in_headers(bytes(header::AUTHORIZATION), bytes(X_API_KEY));
@@ -41,6 +43,7 @@ pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) ->
     let secrets = &secrets[..count];
     let granted = identify_secrets(app, secrets, client(head).ip).await?;
     unidentified.iter().for_each(|request| request.identified(&granted));
+    rates::admit(app, &granted, head)?;
     Ok(granted)
 }
 

@@ -56,6 +56,7 @@ codes! {
     CredentialMissing = "credential-missing", UNAUTHORIZED, Unauthenticated, false, "A credential is needed";
     CredentialWrong = "credential-wrong", UNAUTHORIZED, Unauthenticated, false, "The credential is not known";
     TooManyAttempts = "too-many-attempts", TOO_MANY_REQUESTS, ResourceExhausted, true, "Too many failed attempts";
+    RateExceeded = "rate-exceeded", TOO_MANY_REQUESTS, ResourceExhausted, true, "Too many requests a second";
     Forbidden = "forbidden", FORBIDDEN, PermissionDenied, false, "The credential lacks the right for this";
     CrossSite = "cross-site", FORBIDDEN, PermissionDenied, false, "A page of another site may not do this";
     BadHost = "bad-host", BAD_REQUEST, InvalidArgument, false, "The host of the request is missing or not valid";
@@ -227,6 +228,7 @@ impl From<&Fault> for Code {
             Fault::Refused(refusal) => refusal.into(),
             Fault::Engine(error) => (*error).into(),
             Fault::Member(error) => error.into(),
+            Fault::TooFast(_) => Code::RateExceeded,
         }
     }
 }

@@ -93,7 +93,8 @@ pub(crate) use errors;
 // Groups of codes that many endpoints can answer with.
 
 /// Errors of endpoints that need a credential.
-pub const CREDENTIAL: [Code; 3] = [Code::CredentialMissing, Code::CredentialWrong, Code::TooManyAttempts];
+pub const CREDENTIAL: [Code; 4] =
+    [Code::CredentialMissing, Code::CredentialWrong, Code::TooManyAttempts, Code::RateExceeded];
 
 /// Errors of linearizable reads.
 pub const READ: [Code; 4] = [Code::NotLeader, Code::NoQuorum, Code::ShuttingDown, Code::Overloaded];

@@ -2,6 +2,7 @@
 
 use super::code::{Code, FieldNames};
 use super::deadlock::BlockedBy;
+use crate::base::TooFast;
 use crate::domain::{Field, Pool, Refusal, SHARED, ShareOf};
 use crate::engine::{EngineError, Fault, MemberError};
 use std::borrow::Cow;
@@ -73,6 +74,14 @@ impl Failure {
         Failure::new(Code::BodyTooLarge, detail).with_limit(limit).set_by("server.body_bytes_max")
     }
 
+    /// More requests than a rate allows; the key of the configuration is to be added.
+    fn too_fast(refused: &TooFast) -> Failure {
+        let TooFast { quota, requests_per_second, retry_after_seconds } = refused;
+        let detail = format!("at most {requests_per_second} requests a second: the rate of {quota}");
+        let failure = Failure::new(Code::RateExceeded, detail).with_limit((*requests_per_second).into());
+        Failure { retry_after_seconds: Some(*retry_after_seconds), ..failure }
+    }
+
     /// A right that the caller's credential lacks. The message names the right, never the credential.
     pub fn forbidden(right: &str, name: Option<&str>) -> Failure {
         let detail = match name {
@@ -96,6 +105,7 @@ impl Failure {
             Fault::Member(error @ MemberError::BadAddress(_)) => Failure::field("address", error.to_string()),
             Fault::Member(error) => Failure::new(code, error.to_string()),
             Fault::Refused(refusal) => refused(code, refusal, names),
+            Fault::TooFast(refused) => Failure { field: Some(names.name), ..Failure::too_fast(refused) },
         };
         match config_key(fault) {
             Some(key) => failure.set_by(key),
@@ -180,6 +190,7 @@ fn config_key(fault: &Fault) -> Option<&'static str> {
         Fault::Engine(EngineError::Overloaded) => Some("storage.queue_commands_max"),
         Fault::Engine(EngineError::DiskNearlyFull | EngineError::DiskFull) => Some("storage.min_free_bytes"),
         Fault::Engine(_) | Fault::Member(_) => None,
+        Fault::TooFast(_) => Some("quotas.rates"),
     }
 }
 

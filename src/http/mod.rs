@@ -30,6 +30,7 @@ pub mod json_stream;
 pub mod key;
 pub mod problem;
 pub mod query;
+pub mod rates;
 pub mod respond;
 pub mod seconds;
 pub mod standing;

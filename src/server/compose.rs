@@ -2,12 +2,12 @@
 
 use super::serve::StartError;
 use super::system_limits::table_bytes_max;
-use crate::access::{Access, AccessError, AccessOptions, Credential, Role};
+use crate::access::{Access, AccessError, AccessOptions, Credential, Rates, Role};
 use crate::audit::{Audit, AuditFile, Destination, FileQueue};
-use crate::base::Drain;
+use crate::base::{Drain, clock};
 use crate::config::{Config, Secret};
 use crate::domain::Limits;
-use crate::engine::EngineOptions;
+use crate::engine::{EngineOptions, Pace};
 use crate::telemetry::logs;
 use crate::telemetry::traces::{Collector, SpanCounts, Traces};
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub fn engine_options(config: &Config, drain: Drain) -> EngineOptions {
         events: config.events,
         cluster: config.cluster.clone(),
         drain,
+        pace: None,
         transport: None,
         store: None,
     }
@@ -47,6 +48,20 @@ pub fn traces(config: &Config, counts: SpanCounts) -> Result<Option<Arc<Traces>>
     let ratio = tracing.sample_percent / 100.0;
     let started = Traces::start(collector, ratio, tracing.traces_per_second_max, counts);
     started.map(Some).map_err(|reason| StartError::Traces { url: tracing.url(), reason })
+}
+
+/// How many requests are allowed in a second.
+pub fn rates(config: &Config) -> Arc<Rates> {
+    Arc::new(Rates::new(&config.quotas.rates, clock::process_age))
+}
+
+/// The rates of prefixes, for the engine, because it alone sees every name.
+pub fn pace(rates: &Arc<Rates>) -> Pace {
+    let rates = Arc::clone(rates);
+    Box::new(move |acquire| {
+        let further = acquire.terms.iter().flat_map(|terms| terms.names.iter().map(|(name, _)| &**name));
+        rates.admit_names(std::iter::once(&*acquire.name).chain(further))
+    })
 }
 
 /// Who may do what. While no credential is configured, clients need none: on loopback a client that can connect owns the

@@ -1,7 +1,8 @@
 //! What a machine asks about the process: alive, ready, metrics.
 
 use super::engine_metrics;
-use crate::access::{AddressPool, Addresses};
+use crate::access::{AddressPool, Addresses, Rates};
+use crate::audit::Counts;
 use crate::base::{Drain, DrainPhase};
 use crate::http::auth::identify;
 use crate::http::declaration::method_not_allowed;
@@ -100,14 +101,11 @@ impl Exposition {
         let mut read = metrics::registry();
         let failed_logins = ConstCounter::new(app.failed_logins.count());
         read.register("failed_logins", "Requests with a wrong password or key", failed_logins);
-        let lines = Family::<[(&str, &str); 1], Counter>::default();
-        let counts = app.audit.counts();
-        for (result, count) in [("written", counts.written), ("failed", counts.failed), ("left_out", counts.left_out)] {
-            lines.get_or_create(&[("result", result)]).inc_by(count);
-        }
         let help =
             "Lines of the audit log: written, failed to be written, or left out beyond the rate of refused credentials";
-        read.register("audit_lines", help, lines);
+        read.register("audit_lines", help, audit_lines(app.audit.counts()));
+        let help = "Requests that a rate counts (quotas.rates), by what it did with them";
+        read.register("rate_requests", help, rate_requests(&app.rates));
         let refusals = Family::<[(&str, &str); 1], Counter>::default();
         for pool in AddressPool::ALL {
             refusals.get_or_create(&[("limit", pool.config_key())]).inc_by(address_usage.refused(pool));
@@ -118,6 +116,26 @@ impl Exposition {
         let response = with_body(StatusCode::OK, Some(content_type), metrics.encode(read));
         with_header(response, header::CACHE_CONTROL, "no-store")
     }
+}
+
+fn audit_lines(counts: Counts) -> Family<[(&'static str, &'static str); 1], Counter> {
+    let lines = Family::<[(&str, &str); 1], Counter>::default();
+    for (result, count) in [("written", counts.written), ("failed", counts.failed), ("left_out", counts.left_out)] {
+        lines.get_or_create(&[("result", result)]).inc_by(count);
+    }
+    lines
+}
+
+fn rate_requests(rates: &Rates) -> Family<[(&'static str, String); 2], Counter> {
+    let requests = Family::<[(&str, String); 2], Counter>::default();
+    let of = |quota: &str, result: &str| [("quota", quota.to_owned()), ("result", result.to_owned())];
+    // It is shown where no rate is configured too.
+    drop(requests.get_or_create(&of("none", "passed")));
+    for used in rates.usage() {
+        requests.get_or_create(&of(&used.quota, "passed")).inc_by(used.passed);
+        requests.get_or_create(&of(&used.quota, "refused")).inc_by(used.refused);
+    }
+    requests
 }
 
 /// Read the metrics

@@ -15,7 +15,7 @@ use super::{compose, router, system_limits, tls};
 use crate::base::{Drain, DrainPhase, clock};
 use crate::config::Config;
 use crate::dialects::redis;
-use crate::engine::{Engine, SlowTimes};
+use crate::engine::{Engine, EngineOptions, SlowTimes};
 use crate::http::{App, Catalog};
 
 use crate::telemetry::{Metrics, logs};
@@ -40,10 +40,12 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     let listening = Listening::open(&config, reload.requests())?;
     tls::key_files::warn(&config);
     let probing = ProbeListener::open(&config)?;
-    let engine = Engine::start(compose::engine_options(&config, drain.clone())).await?;
+    let rates = compose::rates(&config);
+    let options = compose::engine_options(&config, drain.clone());
+    let engine = Engine::start(EngineOptions { pace: Some(compose::pace(&rates)), ..options }).await?;
     engine.log_slow_locks(SlowTimes { wait: config.log.slow_wait, hold: config.log.slow_hold });
     let declarations = router::declarations();
-    let app = App::new(engine.clone(), access, audit, Catalog::of(&declarations), &config);
+    let app = App::new(engine.clone(), access, audit, rates, Catalog::of(&declarations), &config);
     let redis = redis::Shared::new(&app, &config);
     let (routes, labels) = router::compose(&declarations, &app, &config);
     let metrics = Arc::new(Metrics::new(labels));

@@ -88,7 +88,7 @@ async fn declared_dialect_is_found_everywhere() {
     declarations.retain(|declaration| declaration.label != "kufuli");
     declarations.push(tiny());
     let audit = compose::audit(&config).expect("no file");
-    let app = App::new(engine.clone(), access, audit, Catalog::of(&declarations), &config);
+    let app = App::new(engine.clone(), access, audit, compose::rates(&config), Catalog::of(&declarations), &config);
     let (router, labels) = router::compose(&declarations, &app, &config);
     // Router
     assert_eq!(ask(&router, "POST", "/tiny", "").await, "taken");

@@ -12,6 +12,7 @@ mod passwords;
 mod pools;
 mod proxies;
 mod public_streams;
+mod rates;
 pub mod rights;
 mod sessions;
 mod verbs;

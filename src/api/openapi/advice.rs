@@ -28,6 +28,7 @@ advice! {
     CredentialWrong => "Check the password or the API key; the server knows only its hash.",
     TooManyAttempts => "Wait for `Retry-After` seconds. A valid key is let in even now, and a valid password from an address \
              where it opened before.",
+    RateExceeded => "Wait for `Retry-After` seconds, or send fewer requests. Releases and renewals always pass. The answer names the rate, which the operator sets in `quotas.rates`.",
     Forbidden => "Use a credential with the role or the name prefix that the detail names.",
     CrossSite => "Use a program, or a page that this service itself serves. A browser's request for another page only reads.",
     BadHost => "Send one `Host` header with the host and port of the service's URL.",

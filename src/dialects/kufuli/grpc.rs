@@ -94,7 +94,7 @@ fn answer_to_fault(fault: &Fault) -> Result<LockResponse, Status> {
         Fault::Refused(_) if !matches!(failure.code, Code::NotLeader | Code::Internal) => {
             Ok(failed(format!("Error: {}", failure.detail)))
         }
-        Fault::Refused(_) | Fault::Engine(_) | Fault::Member(_) => Err(failure.into()),
+        Fault::Refused(_) | Fault::Engine(_) | Fault::Member(_) | Fault::TooFast(_) => Err(failure.into()),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::base::address_group::AddressGroup;
 use crate::base::bounded_map::BoundedMap;
 use crate::domain::{Caller, HoldKey, Name};
 use crate::engine::GrantGuard;
+use crate::http::rates;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -73,6 +74,12 @@ impl Client {
         let identity = self.identity.as_ref().ok_or_else(unidentified)?;
         let caller = Caller { credential: identity.credential, address: AddressGroup::from(self.from).number() };
         Ok(Holds { app: &self.shared.app, identity, caller, from: self.from })
+    }
+
+    /// Counts a command against the rate of its credential.
+    pub(super) fn admit(&self) -> Result<(), RedisError> {
+        let identity = self.identity.as_ref().ok_or_else(unidentified)?;
+        Ok(rates::admit_caller(&self.shared.app, identity)?)
     }
 
     /// Remembers that this connection took a hold of these names.

@@ -77,6 +77,13 @@ commands! {
 const NAME_BYTES_MAX: usize = 32;
 
 impl Command {
+    /// Whether rates count it: it takes or reads keys. What only keeps or ends holds, or is about the connection, always passes;
+    /// a script is judged by what it does.
+    pub const fn is_counted(self) -> bool {
+        use Command::{Exists, Get, MGet, PTtl, Set, SetNx, Token, Ttl, Type};
+        matches!(self, Set | SetNx | Get | MGet | Exists | Type | Ttl | PTtl | Token)
+    }
+
     pub fn find(name: &[u8]) -> Option<Command> {
         Command::ALL.iter().copied().find(|command| command.name().as_bytes().eq_ignore_ascii_case(name))
     }

@@ -65,6 +65,9 @@ impl Client {
         if !command.arguments().contains(&request.len()) {
             return Err(RedisError::wrong_arity(command.name()));
         }
+        if command.is_counted() {
+            self.admit()?;
+        }
         match command {
             Command::Set => set::set(self, request).await,
             Command::SetNx => set::setnx(self, request).await,

@@ -103,6 +103,7 @@ impl Submitter {
 
     // In a box at once: what a future has as an argument it keeps to its end.
     pub async fn acquire(&self, acquire: Box<Acquire>) -> Result<Granted, Fault> {
+        self.check_pace(&acquire)?;
         let (name, key, session) = (acquire.name.clone(), acquire.key, acquire.session);
         let command = self.checked(acquire)?;
         self.preflight(&command).await?;
@@ -200,6 +201,7 @@ impl Submitter {
     }
 
     pub async fn enqueue(&self, acquire: Acquire) -> Result<Option<u32>, Fault> {
+        self.check_pace(&acquire)?;
         match self.run(self.checked(Box::new(acquire))?).await? {
             Outcome::Enqueued { position } => Ok(Some(position)),
             Outcome::Acquired(_) => Ok(None),

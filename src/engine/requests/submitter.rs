@@ -2,8 +2,8 @@
 //! disk, is refused without a log entry.
 
 use crate::base::histogram::Histogram;
-use crate::base::{DrainPhase, OnDrop};
-use crate::domain::{Command, Limits, Outcome, Refusal};
+use crate::base::{DrainPhase, OnDrop, TooFast};
+use crate::domain::{Acquire, Command, Limits, Outcome, Refusal};
 use crate::engine::cluster_clock::ClusterClock;
 use crate::engine::command_queue::{AnswerReceiver, Answered, CommandQueue};
 use crate::engine::disk_space::DiskSpace;
@@ -32,6 +32,10 @@ impl Submitter {
     pub fn limits(&self) -> Limits {
         let configured = &self.options.limits;
         self.host.limits().map_or(*configured, |limits| limits.with_modes_of(configured))
+    }
+
+    pub(super) fn check_pace(&self, acquire: &Acquire) -> Result<(), TooFast> {
+        self.options.pace.as_ref().map_or(Ok(()), |pace| pace(acquire))
     }
 
     /// Runs a command, unless the table shows that it would be refused.

@@ -189,7 +189,7 @@ fn error_in_answer(fault: &Fault) -> Result<LockError, Status> {
         Fault::Refused(_) if !matches!(failure.code, Code::NotLeader | Code::WaitCancelled | Code::Internal) => {
             Ok(failure.into())
         }
-        Fault::Refused(_) | Fault::Engine(_) | Fault::Member(_) => Err(failure.into()),
+        Fault::Refused(_) | Fault::Engine(_) | Fault::Member(_) | Fault::TooFast(_) => Err(failure.into()),
     }
 }
 

@@ -160,7 +160,7 @@ impl Keeper {
         // A process that stops releases no holds: their clients have the grace to come back.
         while !engine.is_closing() {
             match engine.close_session(session).await {
-                Ok(()) | Err(Fault::Refused(_) | Fault::Member(_)) => return,
+                Ok(()) | Err(Fault::Refused(_) | Fault::Member(_) | Fault::TooFast(_)) => return,
                 Err(Fault::Engine(_)) => tokio::time::sleep(CLOSE_RETRY).await,
             }
         }

@@ -74,7 +74,7 @@ impl<'a> RequestInSession<'a> {
             Fault::Refused(Refusal::SessionUnknown) => SessionError::CookieInvalid.response(),
             Fault::Refused(_) => self.with_cookie(answer::failure(&answer::from_fault(fault))),
             // The session was not checked.
-            Fault::Engine(_) | Fault::Member(_) => answer::failure(&answer::from_fault(fault)),
+            Fault::Engine(_) | Fault::Member(_) | Fault::TooFast(_) => answer::failure(&answer::from_fault(fault)),
         }
     }
 

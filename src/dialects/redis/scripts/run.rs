@@ -110,6 +110,9 @@ fn call<'a>(client: &'a Client, script: Script, request: &'a Request<'_>) -> Res
 type Outcome = (Reply, Option<Granted>);
 
 async fn run(client: &mut Client, script: Script, request: &Request<'_>) -> Result<Done, RedisError> {
+    if !script.shape.keeps_or_ends() {
+        client.admit()?;
+    }
     let (shape, call) = (script.shape, call(client, script, request)?);
     let (reply, granted) = outcome(&call, shape).await?;
     let names = call.names;

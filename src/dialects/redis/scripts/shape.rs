@@ -63,6 +63,14 @@ pub enum Shape {
     RemainingAll,
 }
 
+impl Shape {
+    /// Whether it takes nothing and asks nothing, so that no rate counts it.
+    pub const fn keeps_or_ends(self) -> bool {
+        use Shape::{Extend, Release, ReleaseAll, ReleaseEach, Renew, RenewAll};
+        matches!(self, Release(_) | ReleaseEach | ReleaseAll(_) | Renew(..) | RenewAll(_) | Extend)
+    }
+}
+
 impl Cases {
     pub const fn new(equal: Returns, absent: Returns, different: Returns) -> Cases {
         Cases { equal, absent, different }

@@ -1,0 +1,285 @@
+//! Requests a second: how many one credential may send, and how many all callers together may send for locks under a prefix.
+
+use super::identity::Identity;
+use crate::base::TooFast;
+use crate::base::bounded_map::BoundedMap;
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Credentials whose rates are remembered where each has one; the one that came first is forgotten.
+const CREDENTIALS_MAX: usize = 10_000;
+
+/// Whose requests a rate bounds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// The credential of this name.
+    Credential(String),
+    /// Each credential that has no rate of its own.
+    EachCredential,
+    /// Requests for locks whose names begin with this, whoever sends them.
+    Prefix(String),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Credential(name) => write!(f, "credential {name}"),
+            Subject::EachCredential => f.write_str("each credential"),
+            Subject::Prefix(prefix) => write!(f, "prefix {prefix}"),
+        }
+    }
+}
+
+/// A rate, as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rate {
+    pub subject: Subject,
+    pub requests_per_second: NonZeroU32,
+    /// Requests that may come at once after a pause.
+    pub burst: NonZeroU32,
+}
+
+/// A rate and what became of the requests that it counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateUse {
+    /// What it is called in metrics and refusals.
+    pub quota: Arc<str>,
+    pub requests_per_second: u32,
+    pub burst: u32,
+    pub passed: u64,
+    pub refused: u64,
+}
+
+/// Returns the age of the process.
+type Age = fn() -> Duration;
+
+struct AgeClock(Age);
+
+impl Clock for AgeClock {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        (self.0)()
+    }
+}
+
+type Bucket = RateLimiter<NotKeyed, InMemoryState, AgeClock, NoOpMiddleware<Duration>>;
+
+/// By the number of the credential.
+type Buckets = Mutex<BoundedMap<u64, Arc<Bucket>>>;
+
+/// One rate at work.
+struct Limit {
+    rate: Rate,
+    quota: Arc<str>,
+    age: Age,
+    bucket: Bucket,
+    passed: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Limit {
+    fn new(rate: &Rate, age: Age) -> Limit {
+        Limit {
+            rate: rate.clone(),
+            quota: rate.subject.to_string().into(),
+            age,
+            bucket: bucket(rate, age),
+            passed: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes one request from a bucket of this rate.
+    fn take(&self, bucket: &Bucket) -> Result<(), TooFast> {
+        match bucket.check() {
+            Ok(()) => {
+                self.passed.fetch_add(1, Relaxed);
+                Ok(())
+            }
+            Err(until) => {
+                self.refused.fetch_add(1, Relaxed);
+                Err(TooFast {
+                    quota: Arc::clone(&self.quota),
+                    requests_per_second: self.rate.requests_per_second.get(),
+                    retry_after_seconds: whole_seconds(until.wait_time_from((self.age)())),
+                })
+            }
+        }
+    }
+}
+
+fn bucket(rate: &Rate, age: Age) -> Bucket {
+    let quota = Quota::per_second(rate.requests_per_second).allow_burst(rate.burst);
+    RateLimiter::direct_with_clock(quota, AgeClock(age))
+}
+
+/// Rounded up, and at least 1: what `Retry-After` can say.
+fn whole_seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
+}
+
+/// All rates of this node. What they remember does not grow with the number of requests or names.
+pub struct Rates {
+    age: Age,
+    by_credential: HashMap<String, Limit>,
+    each_credential: Option<(Limit, Buckets)>,
+    by_prefix: Vec<(String, Limit)>,
+}
+
+impl Rates {
+    /// `age` is that of the process, and never goes back.
+    pub fn new(rates: &[Rate], age: Age) -> Rates {
+        let (mut by_credential, mut each_credential, mut by_prefix) = (HashMap::new(), None, Vec::new());
+        for rate in rates {
+            let limit = Limit::new(rate, age);
+            match &rate.subject {
+                Subject::Credential(name) => drop(by_credential.insert(name.clone(), limit)),
+                Subject::EachCredential => {
+                    each_credential = Some((limit, Mutex::new(BoundedMap::new(CREDENTIALS_MAX))));
+                }
+                Subject::Prefix(prefix) => by_prefix.push((prefix.clone(), limit)),
+            }
+        }
+        Rates { age, by_credential, each_credential, by_prefix }
+    }
+
+    /// Whether any rate is for credentials.
+    pub fn count_credentials(&self) -> bool {
+        !self.by_credential.is_empty() || self.each_credential.is_some()
+    }
+
+    /// Counts a request of this caller, or says when it may come back.
+    pub fn admit(&self, identity: &Identity) -> Result<(), TooFast> {
+        if let Some(limit) = self.by_credential.get(&*identity.name) {
+            return limit.take(&limit.bucket);
+        }
+        match &self.each_credential {
+            Some((limit, buckets)) if !identity.is_anonymous() => {
+                let mut buckets = buckets.lock();
+                let known = buckets.get(&identity.credential).cloned();
+                let one = known.unwrap_or_else(|| {
+                    let new = Arc::new(bucket(&limit.rate, self.age));
+                    Arc::clone(buckets.get_or_insert(identity.credential, new))
+                });
+                drop(buckets);
+                limit.take(&one)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a request for these names once under each prefix that has a rate.
+    pub fn admit_names<'a>(&self, names: impl Iterator<Item = &'a str> + Clone) -> Result<(), TooFast> {
+        let is_under = |prefix: &str| names.clone().any(|name| name.starts_with(prefix));
+        self.by_prefix
+            .iter()
+            .filter(|(prefix, _)| is_under(prefix))
+            .try_for_each(|(_, limit)| limit.take(&limit.bucket))
+    }
+
+    /// In the order of their names.
+    pub fn usage(&self) -> Vec<RateUse> {
+        let each = self.each_credential.iter().map(|(limit, _)| limit);
+        let limits = self.by_credential.values().chain(each).chain(self.by_prefix.iter().map(|(_, limit)| limit));
+        let mut usage: Vec<RateUse> = limits
+            .map(|limit| RateUse {
+                quota: Arc::clone(&limit.quota),
+                requests_per_second: limit.rate.requests_per_second.get(),
+                burst: limit.rate.burst.get(),
+                passed: limit.passed.load(Relaxed),
+                refused: limit.refused.load(Relaxed),
+            })
+            .collect();
+        usage.sort_by(|one, other| one.quota.cmp(&other.quota));
+        usage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::identity::Role;
+    use super::*;
+    use std::cell::Cell;
+
+    thread_local! {
+        static NOW_MS: Cell<u64> = const { Cell::new(1_000_000) };
+    }
+
+    fn age() -> Duration {
+        Duration::from_millis(NOW_MS.get())
+    }
+
+    fn rate(subject: Subject, requests_per_second: u32, burst: u32) -> Rate {
+        let positive = |number| NonZeroU32::new(number).expect("not 0");
+        Rate { subject, requests_per_second: positive(requests_per_second), burst: positive(burst) }
+    }
+
+    fn caller(name: &str) -> Identity {
+        Identity::new(name, Role::Client, &[])
+    }
+
+    #[test]
+    fn named_credential_is_held_to_its_rate_and_told_when_to_come_back() {
+        let rates = Rates::new(&[rate(Subject::Credential("ci".to_owned()), 2, 3)], age);
+        let passes = || (0..5).filter(|_| rates.admit(&caller("ci")).is_ok()).count();
+        assert_eq!(passes(), 3, "a burst");
+        NOW_MS.set(NOW_MS.get() + 500);
+        assert_eq!(passes(), 1, "two a second");
+        let refused = rates.admit(&caller("ci")).expect_err("at once");
+        assert_eq!(
+            (&*refused.quota, refused.requests_per_second, refused.retry_after_seconds),
+            ("credential ci", 2, 1)
+        );
+        assert!(
+            (0..100).all(|_| rates.admit(&caller("other")).is_ok() && rates.admit_names(["ci"].into_iter()).is_ok())
+        );
+        let [used] = &rates.usage()[..] else { panic!("one rate") };
+        assert_eq!((used.passed, used.refused), (4, 7));
+    }
+
+    #[test]
+    fn each_other_credential_has_a_bucket_of_its_own_and_anonymous_callers_none() {
+        let rates = [rate(Subject::EachCredential, 1, 1), rate(Subject::Credential("ci".to_owned()), 1, 2)];
+        let rates = Rates::new(&rates, age);
+        let passes = |name: &str| (0..3).filter(|_| rates.admit(&caller(name)).is_ok()).count();
+        assert_eq!([passes("a"), passes("b"), passes("ci"), passes("a")], [1, 1, 2, 0]);
+        assert!((0..9).all(|_| rates.admit(&Identity::anonymous(Role::Client)).is_ok()));
+        for number in 0..2 * CREDENTIALS_MAX {
+            assert!(rates.admit(&caller(&format!("token-{number}"))).is_ok());
+        }
+        let (_, buckets) = rates.each_credential.as_ref().expect("a rate");
+        assert_eq!(buckets.lock().len(), CREDENTIALS_MAX);
+    }
+
+    #[test]
+    fn request_counts_once_under_each_prefix_of_its_names() {
+        let of = |prefix: &str| Subject::Prefix(prefix.to_owned());
+        let rates = Rates::new(&[rate(of("build/"), 1, 4), rate(of("build/app/"), 1, 2)], age);
+        let passes = |names: &[&str]| rates.admit_names(names.iter().copied()).is_ok();
+        assert!(passes(&["build/app/a", "build/app/b"]) && passes(&["x", "build/app/c"]) && !passes(&["build/app/d"]));
+        assert!(passes(&["build/x"]) && !passes(&["build/y"]) && passes(&["x"]));
+        NOW_MS.set(NOW_MS.get() + 1000);
+        assert!(passes(&["build/app/d"]));
+    }
+
+    #[test]
+    fn rate_holds_when_many_threads_ask_at_once() {
+        let rates = Rates::new(&[rate(Subject::Prefix("a".to_owned()), 5, 250)], age);
+        let passes = || (0..500).filter(|_| rates.admit_names(["a1"].into_iter()).is_ok()).count();
+        let all: usize = std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..4).map(|_| scope.spawn(passes)).collect();
+            asking.into_iter().map(|asking| asking.join().expect("no panic")).sum()
+        });
+        assert_eq!(all, 250);
+    }
+}
