@@ -22,12 +22,13 @@ use tokio::sync::watch;
 
 use super::{
     credential::{ApiKey, Credential, Proof},
-    digest::{Keyed, Sha256Digest},
+    digest::{Keyed, Sha256Digest, sha256},
     ending::Ending,
     gate::{Admission, Gate},
     identity::{Identity, Role},
     key_ring::{KeyRing, PreparedKey, accept_twin, each_name_once},
     known_secrets::KnownSecrets,
+    oidc::IdentityTokens,
     options::{AccessError, AccessOptions, Verdict},
     passwords::{Judged, Passwords},
     throttle::Throttle,
@@ -62,6 +63,7 @@ pub struct Access {
     gate: Gate<Judged>,
     /// Changes when a key has ended or has another end. Its lock is held while keys are replaced.
     changes: Mutex<watch::Sender<()>>,
+    tokens: Option<Arc<IdentityTokens>>,
 }
 
 /// What was given at the start, and lasts as long as the process.
@@ -108,12 +110,27 @@ impl Access {
             throttle: Throttle::new(options.failures_per_window, options.window, options.max_addresses),
             gate: Gate::new(options.max_verifications),
             changes: Mutex::new(changes),
+            tokens: None,
         };
         for credential in credentials {
             access.add(credential)?;
         }
         access.reload(Vec::new())?;
         Ok(access)
+    }
+
+    /// Identity tokens open too. They are judged elsewhere, because their keys may have to be fetched first.
+    pub fn with_tokens(self, tokens: Arc<IdentityTokens>) -> Access {
+        Access { tokens: Some(tokens), is_open: false, ..self }
+    }
+
+    pub fn tokens(&self) -> Option<&Arc<IdentityTokens>> {
+        self.tokens.as_ref()
+    }
+
+    /// Whether this is an API key, whatever else it looks like.
+    pub fn has_key(&self, secret: &str) -> bool {
+        self.keys.load().of_digest(&sha256(secret), &self.keyed).is_some()
     }
 
     /// No credential is configured: presented ones are ignored, and everybody is anonymous.

@@ -111,6 +111,20 @@ impl Identity {
         Identity::known("anonymous", role, &[], 0, b"anonymous", None)
     }
 
+    /// The caller that an identity token makes. Issuer, subject and rule stand for it, so that sessions that were opened with
+    /// one token can be used with the next.
+    pub(super) fn from_token(
+        [issuer, subject, rule]: [&str; 3],
+        name: &str,
+        role: Role,
+        prefixes: &[String],
+        ending: Ending,
+    ) -> Identity {
+        let lengths = format!("{} {}", issuer.len(), subject.len());
+        let digest = sha256(&format!("latchd identity token {lengths} {issuer} {subject} {rule}"));
+        Identity::known(name, role, prefixes, number(&digest), &digest, Some(ending))
+    }
+
     fn known(
         name: &str,
         role: Role,

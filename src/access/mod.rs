@@ -17,6 +17,7 @@ mod gate;
 mod identity;
 mod key_ring;
 mod known_secrets;
+pub mod oidc;
 mod options;
 mod passwords;
 mod presented;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::identity::{Identity, Role};
+use super::oidc::TokenRefusal;
 
 /// Why credentials or options cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +32,8 @@ pub enum Verdict {
     /// Nothing was presented.
     Missing,
     Wrong,
+    /// An identity token, and why it is not accepted.
+    TokenRefused(TokenRefusal),
     /// 429: too many failures from there, or too many passwords to verify at once.
     Throttled {
         retry_after_seconds: u32,

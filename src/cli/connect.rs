@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use parking_lot::Mutex;
 use rustix::process::geteuid;
 use serde::Deserialize;
 
@@ -50,7 +51,8 @@ pub struct Connect {
     /// API key (also LATCHD_API_KEY, which other users of this machine cannot see)
     #[arg(long, global = true, value_name = "KEY", conflicts_with = "password", value_parser = secret)]
     api_key: Option<Secret>,
-    /// File that holds the API key (also LATCHD_API_KEY_FILE)
+    /// File that holds the API key, or an identity token that others replace in time: it is read again for each request (also
+    /// LATCHD_API_KEY_FILE)
     #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["api_key", "password", "password_file"])]
     api_key_file: Option<PathBuf>,
     /// Password (also LATCHD_PASSWORD, which other users of this machine cannot see)
@@ -158,13 +160,27 @@ impl Connect {
                 return Err(Failure::config(both));
             }
         };
+        let key_file = self.api_key_file.clone().filter(|_| self.password.is_none());
         let api_key = given("api_key", self.api_key, self.api_key_file)?;
         let password = given("password", self.password, self.password_file)?;
-        Ok(match (api_key, password) {
-            (Some(key), _) => builder.api_key(key.expose()),
-            (None, Some(password)) => builder.password(password.expose()),
-            (None, None) => builder,
+        Ok(match (api_key, password, key_file) {
+            (Some(key), _, Some(file)) => builder.api_key_from(current_key(file, key)),
+            (Some(key), ..) => builder.api_key(key.expose()),
+            (None, Some(password), _) => builder.password(password.expose()),
+            (None, None, _) => builder,
         })
+    }
+}
+
+/// The key that a file holds now; while it cannot be read, as in the middle of a replacement, the last one.
+fn current_key(file: PathBuf, first: Secret) -> impl Fn() -> String + Send + Sync {
+    let last = Mutex::new(first);
+    move || {
+        let mut last = last.lock();
+        if let Ok(key) = secret_file::read(&file) {
+            *last = key;
+        }
+        last.expose().to_owned()
     }
 }
 
@@ -289,6 +305,19 @@ mod tests {
         assert!(refused.contains("api_key_file"), "{refused}");
         let refused = layer("api_key_file = '/nonexistent'").into_builder().expect_err("refused").message;
         assert!(refused.contains("/nonexistent cannot be used"), "{refused}");
+    }
+
+    #[test]
+    fn key_that_is_replaced_in_its_file_is_the_next_that_is_sent() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("token");
+        std::fs::write(&path, "second\n").expect("written");
+        let current = current_key(path.clone(), Secret::new("first"));
+        assert_eq!(current(), "second");
+        std::fs::remove_file(&path).expect("removed");
+        assert_eq!(current(), "second", "the last one");
+        std::fs::write(&path, "third\n").expect("written");
+        assert_eq!(current(), "third");
     }
 
     #[test]

@@ -83,6 +83,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Sends the API key that `current` gives for each request (Bearer): for one that is replaced while the client lives,
+    /// such as an identity token. `current` must not block for long.
+    pub fn api_key_from(mut self, current: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.settings.credential = Some(Credential::CurrentApiKey(Box::new(current)));
+        self
+    }
+
     /// The timeout of each attempt of a call, without the time that it waits for a lock.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.attempt_timeout = timeout;

@@ -213,6 +213,7 @@ impl Client {
         request = match &self.0.settings.credential {
             Some(Credential::Password(password)) => request.basic_auth("latchd", Some(password)),
             Some(Credential::ApiKey(key)) => request.bearer_auth(key),
+            Some(Credential::CurrentApiKey(current)) => request.bearer_auth(current()),
             None => request,
         };
         if let Some(session) = &*self.0.session.lock() {

@@ -54,7 +54,12 @@ pub type Notice = fn(&str);
 pub(super) enum Credential {
     Password(String),
     ApiKey(String),
+    /// Asked before each request.
+    CurrentApiKey(CurrentKey),
 }
+
+/// Gives the API key that is valid now.
+pub(super) type CurrentKey = Box<dyn Fn() -> String + Send + Sync>;
 
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
+use crate::access::oidc::IssuerSettings;
 use crate::access::{ApiKey, Role};
-use crate::base::config_value::{Secret, bytes, positive, positive_duration};
+use crate::base::config_value::{Secret, bytes, duration, positive, positive_duration};
 use crate::base::end_date::end_date;
 
 /// Configured credentials, as hashes, and the limits on failed attempts.
@@ -26,6 +27,16 @@ pub struct AccessConfig {
     /// Pause between two looks at that file.
     #[serde(deserialize_with = "positive_duration")]
     pub reload_interval: Duration,
+    #[serde(deserialize_with = "issuers")]
+    pub oidc: Vec<IssuerSettings>,
+    #[serde(deserialize_with = "duration")]
+    pub oidc_leeway: Duration,
+    #[serde(deserialize_with = "positive_duration")]
+    pub oidc_lifetime_max: Duration,
+    #[serde(deserialize_with = "positive_duration")]
+    pub oidc_refetch_interval: Duration,
+    #[serde(deserialize_with = "positive_duration")]
+    pub oidc_keys_age_max: Duration,
     /// Failures per address and minute.
     #[serde(deserialize_with = "positive")]
     pub failure_limit: u32,
@@ -76,6 +87,18 @@ impl From<&KeyConfig> for ApiKey {
 pub struct PlainCredentials {
     pub passwords: Vec<Secret>,
     pub api_keys: Vec<Secret>,
+}
+
+/// Each has a task of its own that fetches its keys.
+const ISSUERS_MAX: usize = 32;
+
+fn issuers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IssuerSettings>, D::Error> {
+    let issuers = Vec::<IssuerSettings>::deserialize(from)?;
+    let is_twin = |at: usize| issuers[..at].iter().any(|other| other.issuer == issuers[at].issuer);
+    if issuers.len() > ISSUERS_MAX || (1..issuers.len()).any(is_twin) {
+        return Err(de::Error::custom(format!("expected at most {ISSUERS_MAX} issuers, each of them once")));
+    }
+    Ok(issuers)
 }
 
 fn passwords<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Secret>, D::Error> {

@@ -142,6 +142,7 @@ fn covers(key: &str, path: &str) -> bool {
 }
 
 fn bad_value(path: &str, key: &str, source: Source, value: String, accepted: String) -> ConfigError {
-    let secret = matches!(key, "access.passwords" | "access.keys");
+    // Not repeated either where it is long.
+    let secret = matches!(key, "access.passwords" | "access.keys" | "access.oidc");
     ConfigError::BadValue { source, key: path.to_owned(), value: (!secret).then_some(value), accepted }
 }

@@ -148,11 +148,12 @@ impl Config {
         }
     }
 
-    /// Whether any password or key is configured, or a file in which there may be keys.
+    /// Whether any password, key or issuer of identity tokens is configured, or a file in which there may be keys.
     pub fn has_credentials(&self) -> bool {
         let has_hashes = !self.access.passwords.is_empty() || !self.access.keys.is_empty();
         has_hashes
             || self.access.keys_file().is_some()
+            || !self.access.oidc.is_empty()
             || !self.plain.passwords.is_empty()
             || !self.plain.api_keys.is_empty()
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{ConfigError, Secret, Source};
 
 /// No secret is longer; a log or a device that was named by mistake is.
-const BYTES_MAX: u64 = 4096;
+const BYTES_MAX: u64 = 16 << 10;
 
 /// A file with a credential that has the admin role.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ mod tests {
             let refused = read(bytes).expect_err("refused");
             assert!(refused.contains(reason), "{refused}");
         }
-        assert!(super::read(Path::new("/dev/zero")).expect_err("refused").contains("4096"));
+        assert!(super::read(Path::new("/dev/zero")).expect_err("refused").contains("16384"));
         assert!(super::read(folder.path()).is_err() && super::read(&folder.path().join("none")).is_err());
     }
 }

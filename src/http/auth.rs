@@ -6,7 +6,9 @@ use super::connection::{ClientInfo, client};
 use super::cookie::{RequestCookie, request_cookie};
 use super::failed_logins::Noted;
 use super::failure::Failure;
+use super::identity_tokens::{self, Found};
 use super::{header_fields, rates};
+use crate::access::oidc::IdentityTokens;
 use crate::access::{Identity, Verdict, presented_in_headers};
 use crate::base::address_group::AddressGroup;
 use crate::base::clock;
@@ -49,19 +51,44 @@ pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) ->
 
 /// The caller who shows these secrets from this address, where credentials are configured.
 pub async fn identify_secrets(app: &AppState, secrets: &[&str], from: IpAddr) -> Result<Identity, Failure> {
-    let now = clock::process_age();
-    let verdict = match app.access.check_fast(secrets, from, now) {
-        Some(verdict) => verdict,
-        // Boxed, or the future of every request would have the size of this rare path.
-        None => Box::pin(check_slowly(app, secrets, from)).await,
+    let verdict = match app.access.tokens() {
+        Some(tokens) => check_with_tokens(app, tokens, secrets, from).await,
+        None => check(app, secrets, from).await,
     };
     match app.failed_logins.note(&verdict, from) {
         Noted::NoFailure => {}
         Noted::LeftOut => app.audit.leave_out(),
         Noted::ToRecord { why, held_back } => Box::pin(app.audit.refused_credential(from, why, held_back)).await,
     }
-    app.ending_keys.note(&verdict);
     granted(verdict)
+}
+
+/// Any valid secret opens. Where none does, the caller hears what is wrong with its token.
+async fn check_with_tokens(app: &AppState, tokens: &IdentityTokens, secrets: &[&str], from: IpAddr) -> Verdict {
+    match identity_tokens::find(app, tokens, secrets, from).await {
+        Found::Opens(identity) => Verdict::Granted(identity),
+        Found::NoToken => check(app, secrets, from).await,
+        Found::Refused { refusal, others } => {
+            if !others.is_empty()
+                && let granted @ Verdict::Granted(_) = check(app, &others, from).await
+            {
+                return granted;
+            }
+            tokens.count_refusal(refusal);
+            Verdict::TokenRefused(refusal)
+        }
+    }
+}
+
+/// The verdict on passwords and keys.
+async fn check(app: &AppState, secrets: &[&str], from: IpAddr) -> Verdict {
+    let verdict = match app.access.check_fast(secrets, from, clock::process_age()) {
+        Some(verdict) => verdict,
+        // Boxed, or the future of every request would have the size of this rare path.
+        None => Box::pin(check_slowly(app, secrets, from)).await,
+    };
+    app.ending_keys.note(&verdict);
+    verdict
 }
 
 /// A password that this process has not met yet: its hash takes tens of milliseconds of a core.
@@ -89,6 +116,7 @@ fn granted(verdict: Verdict) -> Result<Identity, Failure> {
         Verdict::Expired(_) => Err(Failure::new(Code::CredentialWrong, "this API key has expired: ask for a new one")),
         Verdict::Missing => Err(Failure::new(Code::CredentialMissing, "a password or an API key is needed")),
         Verdict::Wrong => Err(Failure::new(Code::CredentialWrong, "this password or API key is not known")),
+        Verdict::TokenRefused(refusal) => Err(identity_tokens::failure(refusal)),
         Verdict::Throttled { retry_after_seconds } => Err(Failure {
             retry_after_seconds: Some(retry_after_seconds),
             ..Failure::new(Code::TooManyAttempts, TOO_MANY)

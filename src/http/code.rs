@@ -55,6 +55,8 @@ codes! {
     NotFound = "not-found", NOT_FOUND, Unimplemented, false, "There is nothing at this path";
     CredentialMissing = "credential-missing", UNAUTHORIZED, Unauthenticated, false, "A credential is needed";
     CredentialWrong = "credential-wrong", UNAUTHORIZED, Unauthenticated, false, "The credential is not known";
+    IdentityTokenRefused = "identity-token-refused", UNAUTHORIZED, Unauthenticated, false, "The identity token is not accepted";
+    IssuerUnreachable = "issuer-unreachable", SERVICE_UNAVAILABLE, Unavailable, true, "The keys of an issuer cannot be fetched";
     TooManyAttempts = "too-many-attempts", TOO_MANY_REQUESTS, ResourceExhausted, true, "Too many failed attempts";
     RateExceeded = "rate-exceeded", TOO_MANY_REQUESTS, ResourceExhausted, true, "Too many requests a second";
     Forbidden = "forbidden", FORBIDDEN, PermissionDenied, false, "The credential lacks the right for this";

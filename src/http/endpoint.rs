@@ -93,8 +93,14 @@ pub(crate) use errors;
 // Groups of codes that many endpoints can answer with.
 
 /// Errors of endpoints that need a credential.
-pub const CREDENTIAL: [Code; 4] =
-    [Code::CredentialMissing, Code::CredentialWrong, Code::TooManyAttempts, Code::RateExceeded];
+pub const CREDENTIAL: [Code; 6] = [
+    Code::CredentialMissing,
+    Code::CredentialWrong,
+    Code::IdentityTokenRefused,
+    Code::TooManyAttempts,
+    Code::RateExceeded,
+    Code::IssuerUnreachable,
+];
 
 /// Errors of linearizable reads.
 pub const READ: [Code; 4] = [Code::NotLeader, Code::NoQuorum, Code::ShuttingDown, Code::Overloaded];

@@ -54,6 +54,7 @@ impl FailedLogins {
             Verdict::Granted(_) | Verdict::Missing => return Noted::NoFailure,
             Verdict::Expired(_) => "this API key has expired",
             Verdict::Wrong => "this password or API key is not known",
+            Verdict::TokenRefused(refusal) => refusal.words(),
             Verdict::Throttled { .. } => "too many failed attempts from this address",
         };
         self.count.fetch_add(1, Ordering::Relaxed);

@@ -25,6 +25,7 @@ pub mod failure;
 pub mod grpc;
 pub mod header_fields;
 pub mod idempotency;
+mod identity_tokens;
 pub mod json_object;
 pub mod json_stream;
 pub mod key;

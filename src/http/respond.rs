@@ -40,7 +40,18 @@ pub fn with_failure_headers(mut response: Response, failure: &Failure) -> Respon
     if matches!(failure.code, Code::CredentialMissing | Code::CredentialWrong) {
         return with_header(response, header::WWW_AUTHENTICATE, CHALLENGE);
     }
+    if failure.code == Code::IdentityTokenRefused {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, token_challenge(&failure.detail));
+    }
     response
+}
+
+/// Why an identity token is not accepted (RFC 6750, 3), in the characters that may stand there.
+fn token_challenge(detail: &str) -> HeaderValue {
+    let plain = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+    let description: String = detail.chars().filter(plain).collect();
+    let value = format!("Bearer error=\"invalid_token\", error_description=\"{description}\"");
+    HeaderValue::from_str(&value).expect("printable ASCII")
 }
 
 pub fn with_header(mut response: Response, name: HeaderName, value: &'static str) -> Response {

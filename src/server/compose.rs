@@ -2,6 +2,7 @@
 
 use super::serve::StartError;
 use super::system_limits::table_bytes_max;
+use crate::access::oidc::{IdentityTokens, TokenLimits};
 use crate::access::{Access, AccessError, AccessOptions, Credential, Rates, Role};
 use crate::audit::{Audit, AuditFile, Destination, FileQueue};
 use crate::base::{Drain, clock};
@@ -77,7 +78,24 @@ pub fn access(config: &Config) -> Result<Access, AccessError> {
         max_refused: config.access.password_cache_max,
         max_verifications: VERIFICATIONS_AT_ONCE,
     };
-    Access::new(credentials(config), options)
+    let access = Access::new(credentials(config), options)?;
+    if config.access.oidc.is_empty() {
+        return Ok(access);
+    }
+    let random = |error: getrandom::Error| AccessError::Random { problem: error.to_string() };
+    let tokens = IdentityTokens::new(&config.access.oidc, token_limits(config)).map_err(random)?;
+    Ok(access.with_tokens(Arc::new(tokens)))
+}
+
+fn token_limits(config: &Config) -> TokenLimits {
+    let access = &config.access;
+    TokenLimits {
+        leeway: access.oidc_leeway,
+        lifetime_max: access.oidc_lifetime_max,
+        refetch_interval: access.oidc_refetch_interval,
+        failures_per_minute: access.failure_limit,
+        addresses_max: access.failure_addresses_max,
+    }
 }
 
 /// Where it is told what operators do. Fails where the configured file cannot be used.

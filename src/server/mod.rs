@@ -14,6 +14,7 @@ mod key_ends;
 mod keys_file;
 mod link;
 pub mod listeners;
+mod oidc;
 mod pages;
 mod parse_errors;
 mod probe_listener;

@@ -1,6 +1,6 @@
 //! What a machine asks about the process: alive, ready, metrics.
 
-use super::engine_metrics;
+use super::{engine_metrics, oidc};
 use crate::access::{AddressPool, Addresses, Rates};
 use crate::audit::Counts;
 use crate::base::{Drain, DrainPhase};
@@ -111,6 +111,7 @@ impl Exposition {
             refusals.get_or_create(&[("limit", pool.config_key())]).inc_by(address_usage.refused(pool));
         }
         read.register("limit_refusals", "What was refused, by the configuration key that bounds it", refusals);
+        oidc::metrics::register(&mut read, app.access.tokens().map(|tokens| &**tokens));
         engine_metrics::register(&mut read, metrics, &app.engine.overview(), &app.engine.local_cluster());
         let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
         let response = with_body(StatusCode::OK, Some(content_type), metrics.encode(read));

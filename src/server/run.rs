@@ -11,7 +11,7 @@ use super::probe_listener::ProbeListener;
 use super::probes::{self, Exposition};
 use super::serve::{Listening, StartError};
 use super::signals::{Reload, drain_on_signals};
-use super::{compose, router, system_limits, tls};
+use super::{compose, oidc, router, system_limits, tls};
 use crate::base::{Drain, DrainPhase, clock};
 use crate::config::Config;
 use crate::dialects::redis;
@@ -46,6 +46,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     engine.log_slow_locks(SlowTimes { wait: config.log.slow_wait, hold: config.log.slow_hold });
     let declarations = router::declarations();
     let app = App::new(engine.clone(), access, audit, rates, Catalog::of(&declarations), &config);
+    oidc::start(&app.access, &config.access);
     let redis = redis::Shared::new(&app, &config);
     let (routes, labels) = router::compose(&declarations, &app, &config);
     let metrics = Arc::new(Metrics::new(labels));

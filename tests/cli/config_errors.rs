@@ -32,6 +32,25 @@ fn unknown_key_is_refused_with_nearest_known_key() {
 }
 
 #[test]
+fn bad_issuer_is_refused_with_its_place() {
+    let refusal = |issuer: &str, rule: &str| {
+        let table = format!("[[access.oidc]]\nissuer = \"{issuer}\"\naudience = \"x\"\n");
+        Given::file(&format!("{table}[[access.oidc.rules]]\nrole = \"client\"\n{rule}\n")).refusal()
+    };
+    assert_eq!(
+        refusal("http://issuer.example", "claims = { sub = \"x\" }"),
+        "file latchd.toml: the value of access.oidc[0].issuer is not accepted: expected an https URL without user, query and \
+         fragment (http only for this machine itself)"
+    );
+    let everybody = refusal("https://issuer.example", "claims = {}");
+    let told = "the value of access.oidc[0].rules[0] is not accepted: expected at least one claim";
+    assert!(everybody.contains(told), "{everybody}");
+    let twice = "[[access.oidc]]\nissuer = \"https://a\"\naudience = \"x\"\n[[access.oidc.rules]]\nrole = \"client\"\nclaims = { sub = \"x\" }\n";
+    let twins = Given::file(&twice.repeat(2)).refusal();
+    assert!(twins.contains("expected at most 32 issuers, each of them once"), "{twins}");
+}
+
+#[test]
 fn bad_value_is_refused_with_accepted_values() {
     let rows = [
         (

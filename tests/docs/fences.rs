@@ -18,6 +18,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("docs/certificates.md", "scp ", "needs another machine"),
     ("docs/disks.md", "latchd members remove 2 ", "needs systemd on several machines"),
     ("docs/events.md", "curl -N ", "does not end"),
+    ("docs/identity.md", "curl --cacert ca.crt ", "needs Kubernetes"),
     ("docs/kubernetes.md", "latchd certs init ", "needs Kubernetes"),
     ("docs/kubernetes.md", "openssl req ", "needs Kubernetes"),
     ("docs/kubernetes.md", "helm install ", "needs Kubernetes; proof::deploy::helm renders the chart"),

@@ -10,6 +10,7 @@ mod first_start;
 mod generated;
 mod github_action;
 mod go_client;
+mod identity_tokens;
 mod openapi_clients;
 mod package;
 mod py_ldlm;

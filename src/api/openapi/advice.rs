@@ -26,6 +26,8 @@ advice! {
     NotFound => "Check the path against the API page.",
     CredentialMissing => "Send a password or an API key: Basic, Bearer or `X-API-Key`.",
     CredentialWrong => "Check the password or the API key; the server knows only its hash.",
+    IdentityTokenRefused => "Get a new token of your issuer, for the audience that the operator names; the detail says what is wrong with this one.",
+    IssuerUnreachable => "Ask again after `Retry-After` seconds; the operator finds the reason in the log. Passwords, API keys and tokens that were verified before open meanwhile.",
     TooManyAttempts => "Wait for `Retry-After` seconds. A valid key is let in even now, and a valid password from an address \
              where it opened before.",
     RateExceeded => "Wait for `Retry-After` seconds, or send fewer requests. Releases and renewals always pass. The answer names the rate, which the operator sets in `quotas.rates`.",
