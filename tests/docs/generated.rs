@@ -37,10 +37,13 @@ fn head(cells: &[&str]) -> String {
     row(cells) + "|" + &"---|".repeat(cells.len()) + "\n"
 }
 
-/// The metrics of a server with TLS that has answered a request, and of a leader of two nodes.
+/// The metrics of a server with TLS and an issuer that has answered a request, and of a leader of two nodes.
 pub fn exposition() -> String {
-    let server = Spec::in_memory().start();
-    let mut client = Client::plain(&server);
+    const KEY: &str = "key-of-the-tests";
+    let issuer = "[[access.oidc]]\nissuer = \"http://127.0.0.1:1\"\naudience = \"x\"\n";
+    let rule = "[[access.oidc.rules]]\nclaims = { sub = \"x\" }\nrole = \"client\"\n";
+    let server = Spec::in_memory().api_key(KEY).configuration(format!("{issuer}{rule}")).start();
+    let mut client = Client::plain(&server).with_header("X-API-Key", KEY);
     client.get("/livez");
     let leader = latchd::telemetry::Metrics::default();
     leader.peer_lag.set([(latchd::telemetry::gauges::NodeLabels { node: 2 }, 1)].into_iter());

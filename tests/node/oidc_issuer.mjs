@@ -8,7 +8,10 @@ server.issuer.url = `http://127.0.0.1:${server.address().port}`;
 console.log(server.issuer.url);
 
 const answers = {
-  generate: async ({ alg, kid }) => (await server.issuer.keys.generate(alg, { kid, crv: 'Ed25519' })).kid,
+  generate: async ({ alg, kid }) => {
+    const curve = alg === 'EdDSA' ? { crv: 'Ed25519' } : {};
+    return (await server.issuer.keys.generate(alg, { kid, ...curve })).kid;
+  },
   token: ({ kid, expiresIn, claims }) =>
     server.issuer.buildToken({ kid, expiresIn, scopesOrTransform: (_, payload) => Object.assign(payload, claims) }),
   stop: async () => {

@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Registers what they say now; the names are there without issuers too.
+/// Registers what they say now: nothing without issuers.
 pub fn register(shown: &mut Registry, tokens: Option<&IdentityTokens>) {
     let refused = Family::<[(&str, &str); 1], Counter>::default();
     for (reason, count) in tokens.iter().flat_map(|tokens| tokens.refusals()) {

@@ -1,3 +1,5 @@
+//! What opens, and what its owner may then do.
+
 use super::*;
 use crate::access::Role;
 

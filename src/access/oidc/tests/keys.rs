@@ -1,3 +1,5 @@
+//! Keys of issuers: which are taken, and what their coming and going changes.
+
 use super::*;
 use crate::access::oidc::KeySetError;
 use futures_util::FutureExt as _;

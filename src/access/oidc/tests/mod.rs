@@ -1,4 +1,4 @@
-//! Identity tokens from keys made here: what opens, and each thing that is wrong with one.
+//! Identity tokens from keys made here.
 
 mod accepted;
 mod keys;

@@ -1,3 +1,5 @@
+//! Everything that is wrong with a token.
+
 use super::*;
 use proptest::prelude::*;
 use ring::hmac;
