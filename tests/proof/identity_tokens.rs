@@ -6,6 +6,7 @@ use crate::support::http::Response;
 use crate::support::process::Server;
 use crate::support::redis::{RedisClient, Reply};
 use crate::support::spec::Spec;
+use crate::support::sse::Events;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -115,6 +116,7 @@ fn tokens_of_an_issuer_open_what_the_rules_say() {
     let server = server(&issuer.url);
     let brief = issuer.token("RS256", 2, json!({}));
     let mut redis = RedisClient::with_key(&server, &brief);
+    let mut events = Events::open(server.http(), "/v1/events", &[&format!("authorization: Bearer {brief}")]);
     for alg in algorithms {
         assert_eq!(open(&server, &issuer.token(alg, 300, json!({}))).1.status, 201, "{alg}");
     }
@@ -133,6 +135,11 @@ fn tokens_of_an_issuer_open_what_the_rules_say() {
         assert!(Instant::now() < deadline, "the connection outlives its token");
         std::thread::sleep(Duration::from_millis(20));
     }
+    let mut last = Value::Null;
+    while let Some(block) = events.block() {
+        last = block.data.unwrap_or(last);
+    }
+    assert_eq!(last, json!({"event": "dropped", "why": "credential-ended"}));
     assert_refused(&open(&server, &brief).1, 401, "identity-token-refused", "has expired");
     let metrics = Client::plain(&server).with_header("X-API-Key", KEY).get("/metrics").text();
     for shown in [
