@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use super::{
     credential::{ApiKey, Credential, Proof},
-    digest::{Keyed, Sha256Digest, sha256},
+    digest::{Keyed, Sha256Digest},
     ending::Ending,
     gate::{Admission, Gate},
     identity::{Identity, Role},
@@ -43,17 +43,17 @@ const RETRY_SOON: Verdict = Verdict::Throttled { retry_after_seconds: 1 };
 
 /// All credentials of the server.
 pub struct Access {
-    is_open: bool,
+    pub(super) is_open: bool,
     anonymous: Identity,
     anonymous_elsewhere: Identity,
     /// Replaced as a whole.
-    keys: ArcSwap<KeyRing>,
+    pub(super) keys: ArcSwap<KeyRing>,
     /// What is in each ring.
     fixed: Fixed,
     /// The owners of the passwords.
     owners: Vec<Identity>,
     passwords: Passwords,
-    keyed: Keyed,
+    pub(super) keyed: Keyed,
     /// The passwords that have opened before.
     known: KnownSecrets,
     /// The addresses from which a password was accepted lately, each with the password: it stays accepted there, however
@@ -63,7 +63,7 @@ pub struct Access {
     gate: Gate<Judged>,
     /// Changes when a key has ended or has another end. Its lock is held while keys are replaced.
     changes: Mutex<watch::Sender<()>>,
-    tokens: Option<Arc<IdentityTokens>>,
+    pub(super) tokens: Option<Arc<IdentityTokens>>,
 }
 
 /// What was given at the start, and lasts as long as the process.
@@ -117,20 +117,6 @@ impl Access {
         }
         access.reload(Vec::new())?;
         Ok(access)
-    }
-
-    /// Identity tokens open too. They are judged elsewhere, because their keys may have to be fetched first.
-    pub fn with_tokens(self, tokens: Arc<IdentityTokens>) -> Access {
-        Access { tokens: Some(tokens), is_open: false, ..self }
-    }
-
-    pub fn tokens(&self) -> Option<&Arc<IdentityTokens>> {
-        self.tokens.as_ref()
-    }
-
-    /// Whether this is an API key, whatever else it looks like.
-    pub fn has_key(&self, secret: &str) -> bool {
-        self.keys.load().of_digest(&sha256(secret), &self.keyed).is_some()
     }
 
     /// No credential is configured: presented ones are ignored, and everybody is anonymous.

@@ -25,6 +25,7 @@ mod rates;
 mod seal;
 mod throttle;
 mod unidentified;
+mod with_tokens;
 
 #[cfg(test)]
 mod tests;
