@@ -7,6 +7,7 @@ mod connect;
 mod exit;
 mod hash;
 mod health;
+mod history;
 mod leader;
 mod listings;
 mod lock;
@@ -47,6 +48,8 @@ enum Command {
     Leader(leader::Leader),
     /// Shows who holds which locks, and how many wait
     Locks(listings::Locks),
+    /// Shows who held a lock before, and how each hold ended
+    History(history::History),
     /// Shows the live sessions
     Sessions(listings::Sessions),
     /// Releases a hold by its key, or ends one of another client
@@ -99,6 +102,7 @@ impl Command {
             Command::Health(health) => health.run(),
             Command::Leader(leader) => leader.run(),
             Command::Locks(locks) => locks.run(),
+            Command::History(history) => history.run(),
             Command::Sessions(sessions) => sessions.run(),
             Command::Unlock(unlock) => unlock.run(),
             Command::Top(top) => top.run(),

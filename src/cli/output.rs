@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::{Failure, output_queue};
-use crate::client::{Holder, ShownTerms, Waiter, is_treacherous, printable};
+use crate::client::{EndedHold, Holder, ShownTerms, Waiter, is_treacherous, printable};
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -132,6 +132,11 @@ pub fn span(seconds: Option<f64>) -> String {
 /// The owner and the metadata of a holder, or else its session.
 pub fn holder(holder: &Holder) -> String {
     who(&holder.owner, &holder.metadata, &holder.session) + &terms(&holder.terms)
+}
+
+/// The same of a hold that has ended.
+pub fn past_holder(past: &EndedHold) -> String {
+    who(&past.owner, &past.metadata, &past.session) + &terms(&past.terms)
 }
 
 /// The same of a waiter.

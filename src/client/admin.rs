@@ -102,6 +102,40 @@ pub struct Holder {
     pub key: Option<String>,
 }
 
+/// A hold that has ended, as the history of a lock shows it.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct EndedHold {
+    pub fencing_token: u64,
+    pub dialect: String,
+    pub mode: String,
+    /// As RFC 3339 writes it.
+    pub acquired_at: String,
+    pub ended_at: String,
+    pub ended_seconds_ago: f64,
+    pub held_for_seconds: f64,
+    /// `released`, `expired`, `forced`, `session-closed`, `session-idle` or `transferred`.
+    pub end: String,
+    /// The name of the credential that forced the end, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forced_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The handle of its session.
+    pub session: Option<String>,
+    pub owner: Option<String>,
+    pub metadata: BTreeMap<String, String>,
+    #[serde(flatten)]
+    pub terms: ShownTerms,
+}
+
+/// The last holds of a lock that have ended.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct LockHistory {
+    pub name: String,
+    /// Newest first.
+    pub ended_holds: Vec<EndedHold>,
+}
+
 /// A session, by its handle.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct SessionEntry {
@@ -146,6 +180,12 @@ impl Client {
     pub async fn show_lock(&self, name: &str) -> Result<Option<Lock>, ClientError> {
         let query = LockQuery { name: Some(name.to_owned()), ..LockQuery::default() };
         Ok(self.locks(&query).await?.pop())
+    }
+
+    /// The last holds of a lock that have ended, at most so many.
+    pub async fn history(&self, name: &str, limit: u32) -> Result<LockHistory, ClientError> {
+        let call = Call::new(Method::GET, "/v1/history").query("name", name).query("limit", limit.to_string());
+        self.send(&call, self.retry_policy()).await?.about(name)
     }
 
     /// Every live session.

@@ -24,7 +24,8 @@ mod trust;
 mod wire;
 
 pub use admin::{
-    BackupError, Cluster, ForcedRelease, Holder, Lock, LockQuery, Member, SessionEntry, ShownTerms, Waiter,
+    BackupError, Cluster, EndedHold, ForcedRelease, Holder, Lock, LockHistory, LockQuery, Member, SessionEntry,
+    ShownTerms, Waiter,
 };
 pub use builder::ClientBuilder;
 pub use call::NO_TIMEOUT;

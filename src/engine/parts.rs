@@ -66,14 +66,16 @@ impl Parts {
 
     pub fn overview(&self) -> Overview {
         let TableReader { raft, host, clock, health, .. } = &*self.reader;
-        let (counts, table_bytes, table_bytes_max) = {
+        let (counts, table_bytes, table_bytes_max, history) = {
             let table = host.table();
-            (table.counts(), table.bytes(), table.limits().table_bytes_max)
+            (table.counts(), table.bytes(), table.limits().table_bytes_max, table.history_size())
         };
         Overview {
             counts,
             table_bytes,
             table_bytes_max,
+            history_holds: history.0 as u64,
+            history_bytes: history.1,
             stats: host.counters.read(),
             leader: health.leads(),
             term: raft.current_leadership().term,
@@ -105,6 +107,9 @@ pub struct Overview {
     /// What the table takes in memory by its own count, and may take; 0: no bound.
     pub table_bytes: u64,
     pub table_bytes_max: u64,
+    /// How many ended holds are remembered, and in how many bytes.
+    pub history_holds: u64,
+    pub history_bytes: u64,
     pub stats: Stats,
     pub leader: bool,
     pub term: u64,

@@ -105,6 +105,8 @@ fn register_gauges(shown: &mut Registry, overview: &Overview, cluster: &ClusterV
         ("event_readers", "Readers of /v1/events", overview.event_readers),
         ("table_bytes", "Bytes that the lock table takes, by its own count", overview.table_bytes),
         ("table_bytes_max", "Bytes that it may take", overview.table_bytes_max),
+        ("history_holds", "Ended holds that are remembered", overview.history_holds),
+        ("history_bytes", "Bytes that these take, at most locks.history_bytes_max", overview.history_bytes),
     ] {
         shown.register(name, help, ConstGauge::<u64>::new(value));
     }

@@ -185,6 +185,15 @@ fn forced_release_by_admin_logs_the_reason() {
     assert_eq!(operate(&server, &force).stdout, format!("stuck is released (fencing token {token})\n"));
     refused(&operate(&server, &force), "nobody holds \"stuck\"");
     assert!(server.stderr().contains("command-line-key-1 forced the release of \"stuck\": \"web-1 is gone\""));
+    let told = operate(&server, &["history", "stuck", "--limit", "1"]).stdout;
+    assert!(told.starts_with("ENDED ") && told.contains("  forced  "), "{told}");
+    assert!(told.ends_with(&format!("  {token}  command-line-key-1  web-1 is gone\n")), "{told}");
+    let json = operate(&server, &["history", "stuck", "--output", "json"]).stdout;
+    let shown: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(shown["ended_holds"][0]["reason"], "web-1 is gone", "{shown}");
+    let nothing = operate(&server, &["history", "never"]);
+    assert_eq!((nothing.stdout.as_str(), nothing.status.success()), ("", true));
+    assert!(nothing.stderr.contains("nothing to show: no hold of \"never\""), "{}", nothing.stderr);
 }
 
 #[test]

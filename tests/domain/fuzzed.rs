@@ -45,6 +45,8 @@ pub fn look_at_all(table: &Table) {
     let frozen = table.freeze();
     let names: Vec<Name> = frozen.locks(&LockFilter::default(), None, now).take(9).map(|view| view.name).collect();
     names.iter().for_each(|name| assert!(table.lock_view(name, now).is_some()));
+    let past = names.iter().flat_map(|name| table.history(name));
+    past.for_each(|past| _ = (past.end(), past.acquired_at(), past.ended_at(), past.label()));
     let mut bytes = Vec::new();
     frozen.write_to(&mut bytes).expect("a vector can grow");
     assert!(Table::restore(&mut bytes.as_slice()).is_ok(), "a table can restore its own snapshot");

@@ -12,6 +12,11 @@ fn sha256(secret: &str) -> String {
 }
 
 pub(super) fn server() -> Server {
+    Spec::in_memory().configuration(keys()).start()
+}
+
+/// A configuration with a key for each role, and one for some names.
+pub(super) fn keys() -> String {
     let key = |name: &str, role: &str, prefixes: &str| {
         format!("{{ name = \"{name}\", sha256 = \"{}\", role = \"{role}\", prefixes = [{prefixes}] }}", sha256(name))
     };
@@ -21,7 +26,7 @@ pub(super) fn server() -> Server {
         key("reader", "read-only", ""),
         key("build", "admin", "\"build/\", \"ops/x\""),
     ];
-    Spec::in_memory().configuration(format!("[access]\nkeys = [{}]\n", keys.join(", "))).start()
+    format!("[access]\nkeys = [{}]\n", keys.join(", "))
 }
 
 pub(super) fn client(server: &Server, key: &str) -> Client {

@@ -11,6 +11,7 @@ mod errors;
 mod events;
 mod fencing;
 mod force;
+mod history;
 mod html;
 mod listing;
 pub mod names;

@@ -9,7 +9,7 @@ use serde_json::json;
 pub const AWKWARD: [&str; 14] =
     [".", "..", "-x", "--force", "a/b", "/", "a%2Fb", "a?b", "a#b", "a&name=b", "a+b", " ", "日本/語", "../holds"];
 
-fn encoded(name: &str) -> String {
+pub fn encoded(name: &str) -> String {
     utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
 }
 

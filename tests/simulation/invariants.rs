@@ -1,13 +1,14 @@
 //! What must be so in the table of every node after each step: holders of a lock go together, a hold of several names is in
-//! all of them or in none, and tokens rise.
+//! all of them or in none, tokens rise, and what has ended is remembered as ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use latchd::domain::view::{HoldView, LockView};
-use latchd::domain::{Name, SHARED};
-use latchd::engine::Engine;
+use latchd::domain::{Name, SHARED, Token};
+use latchd::engine::{Consistency, Engine};
 
 use super::node::Node;
 use crate::cluster::target::{Mode, Target};
@@ -64,7 +65,9 @@ impl Invariants {
         let names = self.names.0.lock().expect("no panic while locked");
         let locks: Vec<LockView> = names.iter().filter_map(|name| engine.local_lock(name)).collect();
         drop(names);
-        let wrong = locks.iter().flat_map(|lock| seen.exclusion(lock).into_iter().chain(wholeness(engine, lock)));
+        let wrong = locks.iter().flat_map(|lock| {
+            seen.exclusion(lock).into_iter().chain(wholeness(engine, lock)).chain(ended(engine, lock))
+        });
         let wrong: Vec<String> = wrong.collect();
         for what in wrong.into_iter().chain(seen.rise(&locks)) {
             self.complaints.entry(what).or_insert_with(|| format!("first at node {}, entry {index}", node.id));
@@ -112,6 +115,19 @@ fn mode(size: u32, hold: &HoldView) -> Mode {
         (1, _) => Mode::Exclusive,
         (size, weight) => Mode::Counted { size, weight },
     }
+}
+
+/// A hold has not both ended and not, and of two ends the later one is told first. Whether the nodes remember the same, they
+/// find out by their digests.
+fn ended(engine: &Engine, lock: &LockView) -> Vec<String> {
+    let read = engine.with_consistency(Consistency::Stale);
+    let Some(Ok(past)) = read.history(&lock.name, usize::MAX).now_or_never() else { return Vec::new() };
+    let live: BTreeSet<Token> = lock.holds.iter().map(|hold| hold.token).collect();
+    let both = past.iter().filter(|past| live.contains(&past.token));
+    let both = both.map(|past| format!("token {} holds {}, and has ended", past.token.0, lock.name));
+    let is_disordered = !past.iter().rev().map(|past| past.ended).is_sorted();
+    let disordered = is_disordered.then(|| format!("the history of {} is not in order", lock.name));
+    both.chain(disordered).collect()
 }
 
 /// A hold of several names has the same token and key in each.

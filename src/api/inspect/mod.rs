@@ -1,7 +1,8 @@
-//! Reading and repairing: who holds what, which sessions there are, the forced release of a hold, and another size.
+//! Reading and repairing: who holds what, who held it before, which sessions there are, the forced release of a hold, and another size.
 
 mod contention;
 mod force;
+mod history;
 mod list;
 mod listing_json;
 pub mod query;
@@ -25,7 +26,7 @@ pub static DECLARATION: Declaration = Declaration {
     documentation: Some(&Documentation {
         chapter: Chapter::Own,
         tag: "Reading and repairing",
-        about: "Who holds what, which sessions there are, the forced release of a hold, and another size of a lock. A credential that is limited \
+        about: "Who holds what, who held it before, which sessions there are, the forced release of a hold, and another size of a lock. A credential that is limited \
             to name prefixes sees only those names. Keys are shown to admins only, session ids to nobody: a session is \
             named by a handle that is made from its id.",
         endpoints: || routes().into_endpoints(),
@@ -37,6 +38,8 @@ fn routes() -> Routes<Events> {
     Routes::new()
         .described::<list::__path_list_locks>(compressed(get(list::list_locks)))
         .described::<list::__path_show_lock>(compressed(get(list::show_lock)))
+        .described::<history::__path_show_history>(get(history::show_history))
+        .described::<history::__path_show_history_by_name>(get(history::show_history_by_name))
         .described::<force::__path_force_release>(delete(force::force_release))
         .described::<force::__path_force_release_by_name>(delete(force::force_release_by_name))
         .described::<size::__path_resize>(put(size::resize))

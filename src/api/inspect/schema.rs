@@ -1,11 +1,13 @@
 //! The bodies of answers.
 
+use crate::base::clock;
 use crate::domain::view::{HoldView, LockView, Mode, SessionView, WaiterView};
-use crate::domain::{Metadata, Terms, Timestamp};
+use crate::domain::{Metadata, PastHold, Terms, Timestamp};
 use crate::http::Catalog;
 use crate::http::respond::seconds;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// One page of locks, in the order of their names.
@@ -109,6 +111,60 @@ pub struct Hold {
     /// The key as its dialect writes it. Shown to admins only.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+}
+
+/// The history of a lock.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LockHistory)]
+pub struct LockHistory {
+    #[schema(example = "deploy/production")]
+    pub name: String,
+    /// Newest first.
+    pub ended_holds: Vec<EndedHold>,
+}
+
+/// A hold that has ended.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EndedHold)]
+pub struct EndedHold {
+    /// The last one of the hold.
+    fencing_token: u64,
+    /// The dialect through which it was taken.
+    #[schema(example = "sessions-v1")]
+    dialect: &'static str,
+    /// `exclusive`, `shared` or `counted`: how the lock was held when it ended.
+    #[schema(example = "exclusive")]
+    mode: &'static str,
+    /// By the clock of the leader, in whole seconds.
+    #[schema(format = DateTime, example = "2026-11-27T02:58:13Z")]
+    acquired_at: String,
+    #[schema(format = DateTime, example = "2026-11-27T03:04:05Z")]
+    ended_at: String,
+    ended_seconds_ago: f64,
+    /// Time in which no node ran does not count, as for leases.
+    held_for_seconds: f64,
+    /// `released` by its owner, `expired` with its lease, `forced` by an admin, `session-closed` or `session-idle` with its
+    /// session, or `transferred` to another session.
+    #[schema(example = "forced")]
+    end: &'static str,
+    /// The name of the credential that forced the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forced_by: Option<String>,
+    /// Why it was forced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// The handle of the session that held; null without a session.
+    #[schema(example = "a1b2c3d4e5f6")]
+    session: Option<String>,
+    /// The owner's label, in dialects that have them.
+    owner: Option<String>,
+    metadata: BTreeMap<String, String>,
+    /// How many places of a counted lock it took. There if not 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<u32>,
+    /// What the leader of an election said about itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
 }
 
 /// One page of sessions.
@@ -217,6 +273,30 @@ impl Hold {
             metadata: shown_metadata(&hold.metadata),
             terms: ShownTerms::of(hold.terms.as_deref()),
             key,
+        }
+    }
+}
+
+impl EndedHold {
+    /// `now` since 1970.
+    pub fn new(past: &PastHold, now: Duration) -> EndedHold {
+        let force = past.force();
+        EndedHold {
+            fencing_token: past.token.0,
+            dialect: past.dialect.as_str(),
+            mode: Mode::of(past.size).as_str(),
+            acquired_at: clock::rfc3339(past.acquired_at().as_secs()),
+            ended_at: clock::rfc3339(past.ended_at().as_secs()),
+            ended_seconds_ago: seconds(now.saturating_sub(past.ended_at())),
+            held_for_seconds: seconds(past.held_for()),
+            end: past.end(),
+            forced_by: force.map(|force| force.by.to_string()),
+            reason: force.map(|force| force.reason.to_string()),
+            session: past.session().map(|session| session.handle()),
+            owner: past.label().map(str::to_owned),
+            metadata: shown_metadata(&past.metadata),
+            weight: Some(past.weight).filter(|weight| *weight != 1),
+            value: past.value().map(|value| value.to_string()),
         }
     }
 }

@@ -6,12 +6,18 @@ use super::{
 };
 use serde_json::{Value, json};
 
-const OWN: [Verb; 7] = [
+const OWN: [Verb; 9] = [
     reads("GET /v1/locks/{name}", held_by_name, |caller, asked| {
         caller.asks("GET", &format!("/v1/locks/{}", asked.name), &Value::Null)
     }),
     reads("GET /v1/locks?name=", held_by_name, |caller, asked| {
         caller.asks("GET", &format!("/v1/locks?name={}", asked.name), &Value::Null)
+    }),
+    reads("GET /v1/locks/{name}/history", held_by_name, |caller, asked| {
+        caller.asks("GET", &format!("/v1/locks/{}/history", asked.name), &Value::Null)
+    }),
+    reads("GET /v1/history", held_by_name, |caller, asked| {
+        caller.asks("GET", &format!("/v1/history?name={}", asked.name), &Value::Null)
     }),
     reads("GET /v1/sessions", nothing, |caller, _| caller.asks("GET", "/v1/sessions", &Value::Null)),
     reads("GET /metrics", nothing, |caller, _| caller.asks("GET", "/metrics", &Value::Null)),
