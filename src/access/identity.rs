@@ -187,6 +187,11 @@ impl Identity {
         self.role == Role::Admin
     }
 
+    /// The prefixes that narrow this caller; none: every name.
+    pub fn prefixes(&self) -> impl Iterator<Item = &str> {
+        self.prefixes.iter().map(|prefix| &**prefix)
+    }
+
     /// No prefix narrows this caller.
     pub fn sees_every_name(&self) -> bool {
         self.prefixes.is_empty()

@@ -42,7 +42,7 @@ impl Seal {
 }
 
 /// Without randomness from the operating system no part of this service can work.
-fn random<const N: usize>() -> [u8; N] {
+pub(super) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     bytes

@@ -5,7 +5,7 @@
 mod answer;
 pub mod cluster;
 pub mod elections;
-mod events;
+pub mod events;
 pub mod fencing;
 pub mod grpc;
 pub mod inspect;

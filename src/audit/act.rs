@@ -37,6 +37,9 @@ actions! {
     ForceLease = "force-lease", "The hold of another client gets another lease";
     Resize = "resize", "A counted lock gets another size";
     EndSession = "end-session", "A session of another credential is closed";
+    DropWaiter = "drop-waiter", "A waiter of another client leaves the queue";
+    Take = "take", "A lock is taken by hand in the console";
+    GiveBack = "give-back", "A lock that was taken by hand is given back";
     AddMember = "add-member", "A node is added to the cluster, without a vote";
     PromoteMember = "promote-member", "A node gets a vote";
     RemoveMember = "remove-member", "A node is taken out of the cluster";

@@ -7,6 +7,7 @@
 pub mod access;
 mod audit;
 mod cluster;
+mod console;
 pub mod env;
 mod error;
 mod exposure;
@@ -29,6 +30,7 @@ use serde::Deserialize;
 
 pub use self::access::AccessConfig;
 pub use self::audit::AuditConfig;
+pub use self::console::ConsoleConfig;
 pub use self::error::{ConfigError, Source};
 pub use self::inputs::{FlagValue, Inputs};
 pub use self::limits::{ElectionsConfig, FencesConfig, LocksConfig, QuotasConfig, SessionsConfig, TerraformConfig};
@@ -62,6 +64,7 @@ pub struct Config {
     pub tls: TlsConfig,
     pub access: AccessConfig,
     pub audit: AuditConfig,
+    pub console: ConsoleConfig,
     pub server: ServerConfig,
     pub sessions: SessionsConfig,
     pub locks: LocksConfig,

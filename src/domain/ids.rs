@@ -62,6 +62,14 @@ impl SessionId {
     }
 }
 
+impl HoldKey {
+    /// The name of a waiter on pages: a short digest of the key, which is its client's secret.
+    pub fn handle(self) -> String {
+        let digest = Sha256::new_with_prefix(b"latchd waiter ").chain_update(self.0).finalize();
+        hex(&digest[..6])
+    }
+}
+
 impl StoreId {
     /// Logs from before there were clusters do not name the store.
     pub const UNKNOWN: StoreId = StoreId([0; 16]);
@@ -138,7 +146,7 @@ macro_rules! dialects {
         }
 
         impl Dialect {
-            /// The name in JSON, metrics and on the status page.
+            /// The name in JSON, metrics and in the console.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Dialect::$variant => $name,)*

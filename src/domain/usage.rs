@@ -112,7 +112,7 @@ impl Usage {
         }
     }
 
-    fn of(self, pool: Pool) -> u64 {
+    pub fn of(self, pool: Pool) -> u64 {
         match pool {
             Pool::Holds => self.holds,
             Pool::Sessions => self.sessions,
@@ -140,6 +140,14 @@ impl Usages {
         if caller.address != 0 {
             changed(&mut self.by_address, caller, &change);
         }
+    }
+
+    /// What a caller uses: its credential, and its address within that.
+    pub fn of(&self, caller: Caller) -> Vec<(ShareOf, Usage)> {
+        let credential = (caller.credential != 0).then(|| self.by_credential.get(&caller.credential));
+        let address = (caller.address != 0).then(|| self.by_address.get(&caller));
+        let known = [(ShareOf::Credential, credential), (ShareOf::Address, address)];
+        known.into_iter().filter_map(|(whose, usage)| Some((whose, usage?.copied().unwrap_or_default()))).collect()
     }
 
     /// Whether so much more is within the caller's shares. Whether the pools have room is checked elsewhere.

@@ -3,6 +3,7 @@
 use super::ids::{Dialect, HoldKey, Name, SessionId, Token};
 use super::locks::{Hold, Lock, Owner, Waiter};
 use super::metadata::Metadata;
+use super::refusal::{Pool, ShareOf};
 use super::sessions::Session;
 use super::terms::{SHARED, Terms};
 use super::time::Timestamp;
@@ -92,6 +93,44 @@ pub struct WaiterView {
     pub orphaned: bool,
 }
 
+/// Who holds or waits.
+#[derive(Clone, PartialEq, Debug)]
+pub struct OwnerView {
+    pub session: Option<SessionId>,
+    /// Where it is a name and no proof.
+    pub label: Option<ArcStr>,
+    pub dialect: Dialect,
+}
+
+/// One owner waits for a lock that another one holds.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Blocking {
+    pub name: Name,
+    pub waiter: OwnerView,
+    /// Since when it waits.
+    pub since: Timestamp,
+    pub by: OwnerView,
+    pub token: Token,
+}
+
+/// What belongs to a session.
+#[derive(Clone, Debug, Default)]
+pub struct SessionParts {
+    /// A hold of several names has one row.
+    pub holds: Vec<(Token, Name)>,
+    pub waits: Vec<Name>,
+}
+
+/// What a credential or an address uses of a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct QuotaView {
+    pub pool: Pool,
+    pub whose: ShareOf,
+    pub used: u64,
+    /// `None` where the pool alone bounds it.
+    pub limit: Option<u64>,
+}
+
 #[derive(Clone, Debug)]
 pub struct SessionView {
     pub session: SessionId,
@@ -123,11 +162,16 @@ pub struct LockFilter {
     pub held: Option<bool>,
     /// Only locks with (`true`) or without (`false`) waiters.
     pub contended: Option<bool>,
+    /// Only locks in whose names this stands; empty: any.
+    pub containing: String,
+    /// Only elections: somebody leads, or waits to lead.
+    pub elections: bool,
 }
 
 impl Default for LockFilter {
     fn default() -> LockFilter {
-        LockFilter { prefixes: vec![String::new()], held: None, contended: None }
+        let (prefixes, containing) = (vec![String::new()], String::new());
+        LockFilter { prefixes, held: None, contended: None, containing, elections: false }
     }
 }
 
@@ -135,6 +179,13 @@ impl HoldView {
     /// The names of a hold of several; none for any other.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.terms.iter().flat_map(|terms| &terms.names).map(|(name, _)| name)
+    }
+}
+
+impl OwnerView {
+    pub(super) fn of(owner: &Owner, dialect: Dialect) -> OwnerView {
+        let label = owner.label().filter(|_| !dialect.has_secret_labels()).cloned();
+        OwnerView { session: owner.session(), label, dialect }
     }
 }
 
@@ -204,6 +255,11 @@ impl HoldView {
 }
 
 impl WaiterView {
+    /// The owner label, where it is a name and no proof.
+    pub fn shown_label(&self) -> Option<&str> {
+        self.label.as_deref().filter(|_| !self.dialect.has_secret_labels())
+    }
+
     /// The waiters at `now`, in order of their turns.
     pub(super) fn all_of(lock: &Lock, now: Timestamp, is_live: impl Fn(SessionId) -> bool) -> Vec<WaiterView> {
         let waits = |waiter: &Waiter| !waiter.deadline.is_past(now) && waiter.owner.session().is_none_or(&is_live);
@@ -251,7 +307,26 @@ impl SessionView {
 
 impl LockFilter {
     pub fn accepts(&self, lock: &LockView) -> bool {
-        let held = self.held.is_none_or(|held| held != lock.holds.is_empty());
-        held && self.contended.is_none_or(|contended| contended == (lock.waiters > 0))
+        self.accepts_state(!lock.holds.is_empty(), lock.waiters)
+    }
+
+    /// The same of a lock with or without a hold and with so many waiters.
+    pub(super) fn accepts_state(&self, held: bool, waiters: u32) -> bool {
+        self.held.is_none_or(|wanted| wanted == held)
+            && self.contended.is_none_or(|contended| contended == (waiters > 0))
+    }
+
+    /// Whether it may accept this lock, as far as its records show without a look at what of them has ended.
+    pub(super) fn may_accept(&self, name: &Name, lock: &Lock) -> bool {
+        let is_election = || {
+            lock.holds().iter().any(|hold| hold.value().is_some())
+                || lock
+                    .queue()
+                    .iter()
+                    .any(|(_, waiter)| waiter.terms.as_ref().is_some_and(|terms| terms.value.is_some()))
+        };
+        (self.contended != Some(true) || !lock.queue().is_empty())
+            && (self.containing.is_empty() || name.contains(&*self.containing))
+            && (!self.elections || is_election())
     }
 }

@@ -25,7 +25,7 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Engine {
     pub(super) parts: Arc<Parts>,
-    consistency: Consistency,
+    pub(super) consistency: Consistency,
 }
 
 /// Start and end.

@@ -13,6 +13,7 @@ mod cluster_clock;
 mod cluster_facade;
 pub mod cluster_options;
 mod command_queue;
+mod console;
 mod contention;
 mod digests;
 mod disk_space;
@@ -41,7 +42,7 @@ pub use facade::Engine;
 pub use members::{ClusterView, MemberRole, MemberView, check_address};
 pub use options::{EngineOptions, Pace, StorageOptions};
 pub use parts::Overview;
-pub use reads::{Consistency, LockPage, PageLimit, SessionPage};
+pub use reads::{Consistency, LockPage, PageLimit, RankedPage, SessionPage};
 pub use requests::{Changed, GrantGuard, Granted, Released, Renewed};
 pub use table_host::{EndedHold, Stats};
 

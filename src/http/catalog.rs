@@ -7,7 +7,7 @@ use crate::domain::{Dialect, HoldKey};
 pub struct HoldDialect {
     /// The number in the log and in snapshots.
     pub id: Dialect,
-    /// Its title on the status page.
+    /// Its title in the console.
     pub title: &'static str,
     /// The key of a hold on the lock of this name, as the dialect's clients know it.
     pub write_key: fn(HoldKey, &str) -> String,

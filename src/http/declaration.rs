@@ -1,4 +1,4 @@
-//! What a dialect, or a part of our own API, declares about itself. Router, metric labels, reflection, status page and
+//! What a dialect, or a part of our own API, declares about itself. Router, metric labels, reflection, console and
 //! OpenAPI document are made from these declarations, so a new dialect is a folder and a line in the list of them.
 
 use super::app::AppState;

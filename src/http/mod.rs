@@ -10,6 +10,7 @@ pub mod administration;
 pub mod app;
 pub mod auth;
 pub mod body;
+pub mod by_hand;
 pub mod catalog;
 pub mod code;
 pub mod compression;

@@ -20,6 +20,9 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The only path that changes something for a GET: DoubleDutch's, whose clients cannot ask otherwise.
 const TAKES_ON_GET: &str = "/getlock";
 
+/// Below it are the console's pages, whose forms browsers post as pages. The forms carry tokens, too.
+const CONSOLE: &str = "/ui/";
+
 /// Longer ones are checked at each request.
 const HOST_BYTES_MAX: usize = 255;
 
@@ -74,7 +77,7 @@ impl BrowserGuard {
             return Ok(());
         }
         let asked = request.headers().get(FORWARDED_HOST).filter(|_| proxied).and_then(authority).or(host);
-        from_own_page(request.headers(), asked.as_ref())
+        from_own_page(request.headers(), asked.as_ref(), request.uri().path().starts_with(CONSOLE))
     }
 
     /// What browsers are asked to do on later connections. `https`: the connection is TLS that ends here.
@@ -136,8 +139,8 @@ fn changes_something(method: &Method, path: &str) -> bool {
     !only_reads || (*method == Method::GET && path == TAKES_ON_GET)
 }
 
-/// Whether no page but the service's own can have sent this.
-fn from_own_page(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Failure> {
+/// Whether no page but the service's own can have sent this. `is_form`: its forms may.
+fn from_own_page(headers: &HeaderMap, host: Option<&Authority>, is_form: bool) -> Result<(), Failure> {
     let says =
         |name: HeaderName, value: &str| headers.get(name).is_some_and(|line| line.as_bytes() == value.as_bytes());
     let refused = |why: &str| {
@@ -147,12 +150,17 @@ fn from_own_page(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Fa
     if says(SEC_FETCH_SITE, "cross-site") || says(SEC_FETCH_SITE, "same-site") {
         return refused("for a page of another site");
     }
-    if says(SEC_FETCH_MODE, "navigate") || headers.contains_key(header::UPGRADE_INSECURE_REQUESTS) {
+    let as_page = says(SEC_FETCH_MODE, "navigate") || headers.contains_key(header::UPGRADE_INSECURE_REQUESTS);
+    if as_page && !is_form {
         return refused("to show it as a page");
     }
     let foreign = |name| headers.get_all(name).iter().any(|line| !is_of(line, host));
     if foreign(header::ORIGIN) || foreign(header::REFERER) {
         return refused("for a page of another origin");
+    }
+    // Every browser names the origin of a form that it posts.
+    if as_page && !headers.contains_key(header::ORIGIN) {
+        return refused("without saying for which page");
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! `edge` surrounds every request. Each dialect checks credentials itself, because each has its own answer to a missing
 //! one.
 
-use super::pages;
+use super::pages::{self, Pages};
 use crate::config::Config;
 use crate::http::declaration::{Declarations, Fallback, Path};
 use crate::http::problem::problem;
@@ -24,6 +24,7 @@ pub fn declarations() -> Vec<&'static Declaration> {
 
 /// The router of these declarations and of the pages, and the labels under which requests are counted.
 pub fn compose(declarations: &Declarations, app: &AppState, config: &Config) -> (Router, RouteLabels) {
+    let pages = Pages::new(declarations, app, config);
     let (mut router, mut labels, mut fallbacks) = (Router::new(), RouteLabels::default(), Vec::new());
     for declaration in declarations {
         let routes = (declaration.routes)(app, config);
@@ -32,7 +33,7 @@ pub fn compose(declarations: &Declarations, app: &AppState, config: &Config) -> 
             if is_counted && label != OTHER {
                 labels.add(&path, label);
             }
-            router = router.route(&path, pages::or_page(&path, methods, app));
+            router = router.route(&path, pages::or_page(&path, methods, &pages));
         }
         // Unknown methods of a service count, too.
         for service in declaration.services.iter().filter(|_| label != OTHER) {
@@ -43,7 +44,7 @@ pub fn compose(declarations: &Declarations, app: &AppState, config: &Config) -> 
     let catalog = Arc::clone(&app.catalog);
     let fallbacks: Arc<[Fallback<()>]> = fallbacks.into();
     let anything_else = move |request: Request| anything_else(Arc::clone(&fallbacks), Arc::clone(&catalog), request);
-    (router.merge(pages::router(declarations, app, config)).fallback(anything_else), labels)
+    (router.merge(pages::router(pages)).fallback(anything_else), labels)
 }
 
 async fn anything_else(fallbacks: Arc<[Fallback<()>]>, catalog: Arc<Catalog>, request: Request) -> Response {

@@ -12,13 +12,16 @@ pub struct Asset {
     pub content: &'static str,
 }
 
-pub const STYLE: Asset =
-    Asset { path: "/status.css", content_type: "text/css; charset=utf-8", content: include_str!("assets/status.css") };
+pub const STYLE: Asset = Asset {
+    path: "/ui/console.css",
+    content_type: "text/css; charset=utf-8",
+    content: include_str!("assets/console.css"),
+};
 
 pub const SCRIPT: Asset = Asset {
-    path: "/status.js",
+    path: "/ui/console.js",
     content_type: "text/javascript; charset=utf-8",
-    content: include_str!("assets/status.js"),
+    content: include_str!("assets/console.js"),
 };
 
 pub const ICON: Asset =

@@ -43,20 +43,29 @@ impl Html {
         self
     }
 
+    /// The same once more.
+    pub fn copy(&self) -> Html {
+        Html(self.0.clone())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn finish(self) -> String {
         self.0
     }
 }
 
 /// Fills a page template: what stands between `{{` and `}}` names one of `parts`.
-pub fn fill(template: &'static str, mut parts: Vec<(&'static str, Html)>) -> String {
+pub fn fill(template: &'static str, parts: Vec<(&'static str, Html)>) -> String {
     let mut page = Html::default();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
         let (name, after) = after.split_once("}}").expect("each placeholder of a compiled-in page ends");
-        let part = parts.iter_mut().find(|(known, _)| *known == name);
+        let part = parts.iter().find(|(known, _)| *known == name);
         let (_, part) = part.unwrap_or_else(|| panic!("the compiled-in page asks for {name}, which nobody gives"));
-        page.raw(before).append(std::mem::take(part));
+        page.raw(before).append(part.copy());
         rest = after;
     }
     page.raw(rest);

@@ -1,37 +1,60 @@
-//! Tests of the status page.
+//! Tests of what the pages of the console show.
 
-use super::page::trouble_page;
-use super::view::{PageQuery, View, Whole};
-use crate::domain::view::{Counts, HoldView, LockView, SessionView};
-use crate::domain::{Dialect, HoldKey, SHARED, SessionId, Terms, Timestamp, Token};
-use crate::engine::{ClusterView, LockPage, MemberRole, MemberView, NodeState, SessionPage};
+use super::asked::Asked;
+use super::elections::ElectionsView;
+use super::events::EventsView;
+use super::frame::Context;
+use super::lock::OneLock;
+use super::locks::{LocksQuery, LocksView};
+use super::sessions::SessionsView;
+use super::trouble::Trouble;
+use super::{elections, events, lock, locks, members, rights, sessions, trouble};
+use crate::access::{Identity, Role};
+use crate::domain::view::{Blocking, Counts, HoldView, LockView, OwnerView, QuotaView, SessionView, WaiterView};
+use crate::domain::{Dialect, EndReason, HoldKey, Pool, SHARED, SessionId, ShareOf, Terms, Timestamp, Token};
+use crate::engine::events::{EventId, LockEvent, PublishedEvent};
+use crate::engine::{ClusterView, LockPage, MemberRole, MemberView, NodeState, RankedPage, SessionPage};
 use std::sync::Arc;
 use std::time::Duration;
 
 const NOW: Timestamp = Timestamp(61_000);
+const HOSTILE: &str = "<script>alert(1)</script>";
+const ESCAPED: &str = "&lt;script&gt;alert(1)&lt;/script&gt;";
 
-fn page(view: &View) -> String {
-    super::page(view, &Dialect::as_str)
+/// What this viewer sees of a server that needs a credential.
+fn seen_by(viewer: &Identity, page: impl FnOnce(&Context<'_>) -> String) -> String {
+    let origin = "https://127.0.0.1:8443".to_owned();
+    page(&Context {
+        viewer: Some(viewer),
+        titles: &Dialect::as_str,
+        origin,
+        needs_credential: true,
+        is_logged_in: true,
+        form_token: "a-token".to_owned(),
+        note: None,
+    })
 }
 
-fn view() -> View {
-    View {
-        query: PageQuery { origin: "https://127.0.0.1:8443".into(), ..PageQuery::default() },
+fn seen(page: impl FnOnce(&Context<'_>) -> String) -> String {
+    seen_by(&Identity::new("ops", Role::Admin, &[]), page)
+}
+
+fn shown(view: &LocksView) -> String {
+    seen(|context| locks::page(view, context))
+}
+
+/// The page of locks as a query asks for it, with these locks.
+fn view(query: &str, listed: Vec<LockView>) -> LocksView {
+    LocksView {
+        query: LocksQuery::of(Asked::of(Some(query))),
         ready: true,
         uptime: Duration::from_secs(185),
-        cluster: cluster(&[1]),
-        whole: Some(whole(Counts::default(), Vec::new())),
+        counts: Some(Counts::default()),
         contended: None,
-        others: listing(Vec::new()),
+        locks: LockPage { locks: listed, next: None, now: NOW },
+        next: None,
+        matching: None,
     }
-}
-
-fn whole(counts: Counts, sessions: Vec<SessionView>) -> Whole {
-    Whole { counts, sessions: SessionPage { sessions, next: None, now: NOW } }
-}
-
-fn listing(locks: Vec<LockView>) -> LockPage {
-    LockPage { locks, next: None, now: NOW }
 }
 
 fn cluster(nodes: &[u64]) -> ClusterView {
@@ -73,119 +96,192 @@ fn lock(name: &str, waiters: u32) -> LockView {
     LockView { name: name.into(), size: 1, waiters, holds: vec![hold()], delayed_until: None, queue: None }
 }
 
+fn waiter(label: Option<&str>) -> WaiterView {
+    WaiterView {
+        key: HoldKey([8; 16]),
+        label: label.map(Into::into),
+        session: None,
+        dialect: Dialect::RaftLockGrpc,
+        since: Timestamp(1_000),
+        deadline: Timestamp(91_000),
+        priority: 0,
+        position: 0,
+        metadata: [(HOSTILE, HOSTILE)].into_iter().collect(),
+        size: 1,
+        terms: None,
+        upgrades: false,
+        orphaned: false,
+    }
+}
+
 #[test]
 fn empty_page_shows_an_example_with_a_credential_if_one_is_needed() {
-    let mut view = view();
-    let shown = page(&view);
-    assert!(shown.contains("Nothing is locked"));
-    assert!(shown.contains("curl -k -c jar -X POST https://127.0.0.1:8443/session"), "{shown}");
-    assert!(!shown.contains("-u :PASSWORD"));
-    view.query.needs_credential = true;
-    assert!(page(&view).contains("curl -k -u :PASSWORD -c jar"));
+    let page = shown(&view("", Vec::new()));
+    assert!(page.contains("Nothing is locked"));
+    assert!(page.contains("curl -k -u :PASSWORD -c jar -X POST https://127.0.0.1:8443/session"), "{page}");
 }
 
 #[test]
 fn search_without_a_match_links_to_all_locks() {
-    let mut view = view();
-    view.query.prefix = "<b>\"x".into();
-    let shown = page(&view);
-    assert!(shown.contains("No lock that you may see starts with <span class=\"name\">&lt;b&gt;&quot;x</span>"));
-    assert!(shown.contains("value=\"&lt;b&gt;&quot;x\""));
+    let page = shown(&view("prefix=%3Cb%3E%22x&has=%22%3E&sort=age", Vec::new()));
+    assert!(page.contains("No lock that you may see starts with <bdi class=\"name\">&lt;b&gt;&quot;x</bdi>"));
+    assert!(page.contains("value=\"&lt;b&gt;&quot;x\"") && page.contains("value=\"&quot;&gt;\""));
+    assert!(page.contains("<option value=\"age\" selected>"));
 }
 
 #[test]
 fn names_labels_and_metadata_cannot_become_markup() {
-    let hostile = "<script>alert(1)</script>";
-    let mut view = view();
-    let mut lock = lock(hostile, 1);
-    lock.holds[0].label = Some(hostile.into());
-    lock.holds[0].metadata = [(hostile, hostile)].into_iter().collect();
-    view.contended = Some(listing(vec![lock]));
-    view.others.next = Some(hostile.into());
-    let shown = page(&view);
-    assert!(!shown.contains("<script>alert"), "{shown}");
-    assert_eq!(shown.matches("&lt;script&gt;alert(1)&lt;/script&gt;").count(), 4);
-    assert!(shown.contains("after=%3Cscript%3E"));
+    let mut lock = lock(HOSTILE, 1);
+    lock.holds[0].label = Some(HOSTILE.into());
+    lock.holds[0].metadata = [(HOSTILE, HOSTILE)].into_iter().collect();
+    let mut view = view("", vec![lock.clone()]);
+    view.next = Some(view.query.next(&HOSTILE.into(), None));
+    let page = shown(&view);
+    assert!(!page.contains("<script>alert"), "{page}");
+    assert_eq!(page.matches(ESCAPED).count(), 4);
+    assert!(page.contains("after=%3Cscript%3E"));
+
+    lock.queue = Some(vec![waiter(Some(HOSTILE))]);
+    let owner = OwnerView { session: None, label: Some(HOSTILE.into()), dialect: Dialect::RaftLockGrpc };
+    let (name, since) = (HOSTILE.into(), Timestamp(0));
+    let blocking = vec![Blocking { name, waiter: owner.clone(), since, by: owner, token: Token(5) }];
+    let one = OneLock { name: HOSTILE.into(), lock: Some(lock), blocking, now: NOW };
+    let page = seen(|context| lock::page(&one, context));
+    assert!(!page.contains("<script>alert"), "{page}");
+    assert!(page.contains("under token 5") && page.matches(ESCAPED).count() >= 10, "{page}");
+}
+
+#[test]
+fn events_and_elections_cannot_become_markup() {
+    let terms = Terms { value: Some(HOSTILE.into()), ..Terms::default() };
+    let hold = HoldView { terms: Some(Arc::new(terms)), ..hold() };
+    let page = LockPage { locks: vec![LockView { holds: vec![hold], ..lock(HOSTILE, 2) }], next: None, now: NOW };
+    let view = ElectionsView { prefix: HOSTILE.to_owned(), is_first: true, page };
+    let page = seen(|context| elections::page(&view, context));
+    assert!(!page.contains("<script>alert") && page.contains(ESCAPED), "{page}");
+
+    let (token, session, dialect) = (Token(9), Some(SessionId([1; 16])), Dialect::Kufuli);
+    let value = HOSTILE.into();
+    let changed = LockEvent::ValueChanged { name: HOSTILE.into(), token, value, session, dialect };
+    let (name, why) = (HOSTILE.into(), EndReason::Forced);
+    let forced = LockEvent::HoldEnded { name, token, why, session, dialect, is_election: false };
+    let published = |event| PublishedEvent { id: EventId { index: 7, position: 1, table_id: 3 }, event };
+    let events = [changed, forced].map(published).into();
+    let view = EventsView { prefix: HOSTILE.into(), kind: HOSTILE.into(), is_first: true, events, next: None };
+    let page = seen(|context| events::page(&view, context));
+    assert!(!page.contains("<script>alert") && page.contains("<span class=\"mark bad\">forced</span>"), "{page}");
+    assert!(page.contains("data-stream=\"/ui/stream?prefix=%3Cscript%3E"), "{page}");
 }
 
 #[test]
 fn page_has_no_inline_code_and_no_foreign_links() {
-    let shown = page(&view());
-    assert!(!shown.contains(" style="));
-    assert!(!shown.contains(" onclick"));
-    let own_links = shown.matches("href=\"/").count() + shown.matches("src=\"/").count();
-    assert_eq!(shown.matches("href=").count() + shown.matches("src=").count(), own_links);
+    let page = shown(&view("", vec![lock("a", 0)]));
+    assert!(!page.contains(" style=") && !page.contains(" onclick"));
+    let own_links = page.matches("href=\"/").count() + page.matches("src=\"/").count() + 1;
+    assert!(page.contains("href=\"#content\""));
+    assert_eq!(page.matches("href=").count() + page.matches("src=").count(), own_links);
+}
+
+#[test]
+fn each_page_has_one_heading_landmarks_and_a_way_back() {
+    let one = OneLock { name: "a/b".into(), lock: None, blocking: Vec::new(), now: NOW };
+    for page in [
+        shown(&view("", Vec::new())),
+        seen(|context| lock::page(&one, context)),
+        seen(|context| members::page(&cluster(&[1]), context)),
+        seen(|context| rights::page(&Identity::anonymous(Role::Client), &[], context)),
+    ] {
+        assert_eq!(page.matches("<h1>").count(), 1, "{page}");
+        for part in ["<main id=\"content\"", "aria-label=\"Pages\"", "aria-label=\"Breadcrumb\"", "href=\"/\""] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+    }
+    let page = seen(|context| lock::page(&one, context));
+    assert!(page.contains("<li><a href=\"/\">Locks</a></li>") && page.contains("Nobody holds this lock"), "{page}");
 }
 
 #[test]
 fn contended_locks_come_first() {
-    let whole = Some(whole(Counts { locks: 2, waiters: 3, ..Counts::default() }, Vec::new()));
-    let (contended, others) = (Some(listing(vec![lock("zebra", 3)])), listing(vec![lock("apple", 0)]));
-    let shown = page(&View { whole, contended, others, ..view() });
-    assert!(shown.find("zebra").unwrap() < shown.find("apple").unwrap());
-    assert!(shown.contains("<span class=\"queue\">3</span>"));
-    assert!(shown.contains("<title>2 locks, 3 waiting · latchd</title>"));
-    assert!(shown.contains("1 min 1 s"));
+    let contended = RankedPage { locks: vec![lock("zebra", 3)], next: None, matching: 1, now: NOW };
+    let counts = Some(Counts { locks: 2, waiters: 3, ..Counts::default() });
+    let page = shown(&LocksView { counts, contended: Some(contended), ..view("", vec![lock("apple", 0)]) });
+    assert!(page.find("zebra").unwrap() < page.find("apple").unwrap());
+    assert!(page.contains("<span class=\"queue\">3</span>"));
+    assert!(page.contains("<title>2 locks, 3 waiting · latchd</title>"));
+    assert!(page.contains("1 min 1 s"));
 }
 
 #[test]
 fn semaphore_shows_the_number_of_unlisted_holds() {
-    let others = listing(vec![LockView { size: 1_000, holds: vec![hold(); 48], ..lock("pool", 0) }]);
-    let shown = page(&View { others, ..view() });
-    assert!(shown.contains("48 of 1\u{202f}000 held"));
-    assert!(shown.contains("and 40 more holds"));
-    assert_eq!(shown.matches("web-1").count(), 8);
+    let pool = LockView { size: 1_000, holds: vec![hold(); 48], ..lock("pool", 0) };
+    let page = shown(&view("", vec![pool]));
+    assert!(page.contains("48 of 1\u{202f}000 held"));
+    assert!(page.contains("and 44 more holds"));
+    assert_eq!(page.matches("web-1").count(), 4);
 }
 
 #[test]
 fn hold_without_a_lease_shows_what_ends_it() {
     let with_session = HoldView { deadline: None, ..hold() };
     let without = HoldView { session: None, deadline: None, ends: None, ..hold() };
-    let others = listing(vec![LockView { size: 2, holds: vec![with_session, without], ..lock("migration", 0) }]);
-    let shown = page(&View { others, ..view() });
-    assert_eq!(shown.matches("with its session").count(), 1);
-    assert!(shown.contains("59 s") && shown.contains("when released"), "{shown}");
+    let page = shown(&view("", vec![LockView { holds: vec![with_session, without], ..lock("migration", 0) }]));
+    assert_eq!(page.matches("with its session").count(), 1);
+    assert!(page.contains("59 s") && page.contains("when released"), "{page}");
 }
 
 #[test]
-fn sessions_are_shown_by_their_handles() {
+fn sessions_are_shown_by_handles_that_lead_to_them() {
     let session = SessionId([1; 16]);
     let row = SessionView { session, idle_timeout_ms: 600_000, deadline: None, holds: 2, waiters: 0 };
-    let whole = Some(whole(Counts { sessions: 1, ..Counts::default() }, vec![row]));
-    let shown = page(&View { whole, ..view() });
-    assert!(shown.contains(&session.handle()));
-    assert!(shown.contains("in a request"));
-    assert!(shown.contains("10 min 0 s"));
+    let sessions = SessionPage { sessions: vec![row], next: Some(session), now: NOW };
+    let page = seen(|context| sessions::page(&SessionsView { sessions, total: 2, is_first: true }, context));
+    assert!(page.contains(&format!("href=\"/ui/session?handle={}\"", session.handle())), "{page}");
+    assert!(page.contains("in a request") && page.contains("10 min 0 s"));
+    assert!(page.contains("Next page") && !page.contains(&session.to_string()), "{page}");
+}
+
+#[test]
+fn limited_viewer_gets_no_way_to_sessions() {
+    let viewer = Identity::new("ci", Role::Client, &["build/".to_owned()]);
+    let page = seen_by(&viewer, |context| locks::page(&view("", vec![lock("build/1", 0)]), context));
+    assert!(!page.contains("/ui/session?") && page.contains(&SessionId([1; 16]).handle()), "{page}");
+    let quota = QuotaView { pool: Pool::Holds, whose: ShareOf::Credential, used: 12, limit: Some(5_000) };
+    let page = seen_by(&viewer, |context| rights::page(&viewer, &[quota], context));
+    for part in ["<strong>client</strong>", "build/", "5\u{202f}000", "locks.holds_max"] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
 }
 
 #[test]
 fn title_shows_that_the_server_is_not_ready() {
-    assert!(page(&View { ready: false, ..view() }).contains("<title>not ready · latchd</title>"));
+    assert!(shown(&LocksView { ready: false, ..view("", Vec::new()) }).contains("<title>Not ready · latchd</title>"));
 }
 
 #[test]
-fn members_are_shown_only_in_a_cluster() {
-    let mut view = view();
-    assert!(!page(&view).contains("Cluster"));
-    view.cluster = cluster(&[1, 2, 3]);
-    view.cluster.members[2] =
+fn members_are_shown_with_their_lag() {
+    let mut cluster = cluster(&[1, 2, 3]);
+    cluster.members[2] =
         MemberView { node: 3, address: "<b>".into(), role: MemberRole::Learner, up: false, lag_entries: Some(12_345) };
-    let shown = page(&view);
-    assert!(shown.contains("led by node 1 in term 7"));
-    assert!(shown.contains("<span class=\"name\">2</span> <span class=\"quiet\">this one</span>"));
-    assert!(shown.contains("https://10.0.0.2:9443") && shown.contains("&lt;b&gt;"));
-    assert!(shown.contains("learner, without a vote"));
-    assert!(shown.contains("<span class=\"down\">down</span>") && shown.contains("12\u{202f}345"));
-    assert!(!shown.contains("No quorum"));
+    let page = seen(|context| members::page(&cluster, context));
+    assert!(page.contains("node 1, in term 7"));
+    assert!(page.contains("<span class=\"name\">2</span> <span class=\"quiet\">this one</span>"));
+    assert!(page.contains("https://10.0.0.2:9443") && page.contains("&lt;b&gt;"));
+    assert!(page.contains("learner, without a vote"));
+    assert!(page.contains("<span class=\"mark bad\">down</span>") && page.contains("12\u{202f}345"));
+    assert!(!page.contains("No quorum"));
 }
 
 #[test]
 fn page_without_a_quorum_shows_the_cluster_instead() {
     let mut cluster = cluster(&[1, 2, 3]);
     (cluster.leader, cluster.has_quorum) = (None, false);
-    let shown = trouble_page("no quorum", Some(&cluster));
+    let page = |cluster| {
+        let trouble = Trouble { title: "Trouble", why: "no <quorum>", may_pass: true, cluster };
+        seen(|context| trouble::page(&trouble, context))
+    };
+    let shown = page(Some(&cluster));
     assert!(shown.contains("without a leader") && shown.contains("No quorum"), "{shown}");
-    assert!(!trouble_page("a credential is needed", None).contains("10.0.0."));
+    assert!(shown.contains("no &lt;quorum&gt;") && !page(None).contains("10.0.0."));
 }
 
 #[test]
@@ -195,7 +291,7 @@ fn shared_lock_shows_its_mode_and_terms() {
     let with = |terms: Terms| HoldView { terms: Some(Arc::new(terms)), ..hold() };
     let shared = LockView { size: SHARED, holds: vec![with(leader), with(whole)], ..lock("report", 0) };
     let delayed = LockView { holds: Vec::new(), delayed_until: Some(Timestamp(NOW.0 + 4_000)), ..lock("wal", 0) };
-    let page = page(&View { others: listing(vec![shared, delayed]), ..view() });
+    let page = shown(&view("", vec![shared, delayed]));
     for text in [
         "2 share it",
         "leads as <bdi>&lt;b&gt;node-1&lt;/b&gt;</bdi>",

@@ -11,7 +11,7 @@ fn pages_and_documents_are_compressed_when_asked() {
     let server = Spec::in_memory().start();
     let (mut plain, mut zipped) =
         (Client::plain(&server), Client::plain(&server).with_header("Accept-Encoding", "gzip, br"));
-    for target in ["/", "/docs", "/docs/errors", "/openapi.json", "/status.css", "/status.js"] {
+    for target in ["/", "/docs", "/docs/errors", "/openapi.json", "/ui/console.css", "/ui/console.js"] {
         let (whole, small) = (plain.get(target), zipped.get(target));
         assert_eq!(
             (whole.header("content-encoding"), small.header("content-encoding")),

@@ -1,4 +1,4 @@
-//! The status page as a browser gets it.
+//! The console as a browser gets it.
 
 use super::{lock, with_session};
 use crate::support::client::Client;
@@ -38,8 +38,8 @@ fn page_loads_only_our_own_files() {
     let server = Spec::in_memory().api_key("secret").start();
     let mut browser = Client::plain(&server);
     for (target, content_type) in [
-        ("/status.css", "text/css; charset=utf-8"),
-        ("/status.js", "text/javascript; charset=utf-8"),
+        ("/ui/console.css", "text/css; charset=utf-8"),
+        ("/ui/console.js", "text/javascript; charset=utf-8"),
         ("/favicon.svg", "image/svg+xml"),
     ] {
         let file = browser.get(target);
@@ -64,15 +64,22 @@ fn names_from_clients_are_escaped() {
 }
 
 #[test]
-fn browser_without_a_password_is_challenged() {
+fn browser_without_a_credential_is_asked_to_log_in() {
     let server = Spec::in_memory().password("open sesame").start();
     let mut stranger = Client::plain(&server).with_header("Accept", BROWSER);
     for target in ["/", "/status"] {
         let page = stranger.get(target);
         assert_eq!(page.status, 401);
-        assert_eq!(page.header("www-authenticate"), Some("Basic realm=\"Restricted\""));
+        assert_eq!(
+            page.header("www-authenticate"),
+            Some("Bearer realm=\"latchd\""),
+            "no dialogue of the browser's own"
+        );
+        assert!(page.text().contains("<form class=\"card\" method=\"post\" action=\"/ui/login\">"), "{}", page.text());
         assert_protected(&page);
     }
+    let wrong = Client::plain(&server).with_header("Authorization", "Basic Ondyb25n").get("/");
+    assert_eq!((wrong.status, wrong.header("www-authenticate")), (401, Some("Basic realm=\"Restricted\"")));
     // Basic of `anybody:open sesame`.
     let known = "Basic YW55Ym9keTpvcGVuIHNlc2FtZQ==";
     let mut friend = Client::plain(&server).with_header("Accept", BROWSER).with_header("Authorization", known);

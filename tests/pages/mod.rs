@@ -3,6 +3,7 @@
 mod cluster;
 mod cluster_metrics;
 mod compression;
+mod console;
 mod contention;
 mod credentials;
 pub mod document;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 
 use super::tools::program;
@@ -62,6 +63,52 @@ impl Browser {
         self.command("POST", "execute/sync", &json!({"script": format!("return {expression};"), "args": []}))
     }
 
+    /// What a script gives to its last argument.
+    pub fn run(&self, script: &str) -> Value {
+        self.command("POST", "execute/async", &json!({"script": script, "args": []}))
+    }
+
+    /// Fills in a field, as a person would.
+    pub fn fill(&self, selector: &str, text: &str) {
+        let field = self.element(selector);
+        self.command("POST", &format!("element/{field}/clear"), &json!({}));
+        self.command("POST", &format!("element/{field}/value"), &json!({"text": text}));
+    }
+
+    /// Clicks on the first element that a CSS selector finds.
+    pub fn click(&self, selector: &str) {
+        let found = self.element(selector);
+        self.command("POST", &format!("element/{found}/click"), &json!({}));
+    }
+
+    fn element(&self, selector: &str) -> String {
+        let found = self.command("POST", "element", &json!({"using": "css selector", "value": selector}));
+        let id = found.as_object().and_then(|found| found.values().next()).and_then(Value::as_str);
+        id.expect("an element has an id").to_owned()
+    }
+
+    /// Makes the page so wide and so high; narrower than a window of its own can be.
+    pub fn resize(&self, width: u32, height: u32) {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    /// Has pages see a dark or a light system.
+    pub fn prefer(&self, scheme: &str) {
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.devtools("Emulation.setEmulatedMedia", &features);
+    }
+
+    /// A picture of the page as PNG.
+    pub fn picture(&self) -> Vec<u8> {
+        let shot = self.command("GET", "screenshot", &Value::Null);
+        BASE64_STANDARD.decode(shot.as_str().expect("a picture")).expect("base64")
+    }
+
+    fn devtools(&self, method: &str, parameters: &Value) {
+        self.command("POST", "goog/cdp/execute", &json!({"cmd": method, "params": parameters}));
+    }
+
     /// The text that a person sees.
     pub fn text(&self) -> String {
         self.evaluate("document.body.innerText").as_str().expect("a page has text").to_owned()
@@ -99,7 +146,8 @@ impl Browser {
     fn ask(&self, method: &str, target: &str, body: &Value) -> Value {
         let mut connection = Connection::plain(self.address).expect("ChromeDriver listens");
         let headers = [("Content-Type", "application/json"), ("Connection", "close")];
-        let answer = connection.request(method, target, &headers, body.to_string().as_bytes());
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = connection.request(method, target, &headers, body.as_bytes());
         let answer = answer.unwrap_or_else(|error| panic!("ChromeDriver on {target}: {error}"));
         assert_eq!(answer.status, 200, "ChromeDriver on {target}: {}", answer.text());
         answer.json()["value"].take()

@@ -1,6 +1,7 @@
 //! Every verb of every dialect, asked by those who may not: nothing is done, nothing reaches the log, and an admin who asks
 //! for the very same is served.
 
+mod console;
 mod own;
 mod redis;
 mod terraform;

@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod certificate;
 pub mod client;
+pub mod console;
 pub mod frames;
 pub mod grpc;
 pub mod http;

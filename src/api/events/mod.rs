@@ -94,10 +94,16 @@ pub async fn read_events(State(Events { app, options }): State<Events>, head: Pa
     // A browser's EventSource sends no headers of its own.
     let auth = asked.text("auth")?;
     let viewer = identify_and_touch(&app, &head, auth.as_deref()).await?;
+    follow(&app, options, &viewer, &head).await
+}
+
+/// The stream that a request asks for, of what this viewer may see.
+pub async fn follow(app: &AppState, options: EventOptions, viewer: &Identity, head: &Parts) -> Answer {
+    let asked = Query::of(&head.uri);
     let prefix = query::prefix(asked, app.engine.limits().name_bytes_max)?;
-    let wanted = wanted(&app, asked, &viewer, &prefix)?;
+    let wanted = wanted(app, asked, viewer, &prefix)?;
     let of_election = wanted.names.is_election();
-    let (after, with_state) = (last_event_id(&head)?, query::flag(asked, "state")?.unwrap_or_default());
+    let (after, with_state) = (last_event_id(head)?, query::flag(asked, "state")?.unwrap_or_default());
     if app.engine.is_closing() {
         return Err(Failure::from(Code::ShuttingDown).into());
     }

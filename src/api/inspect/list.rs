@@ -55,6 +55,7 @@ pub async fn list_locks(State(app): State<AppState>, head: Parts) -> Answer {
         prefixes: viewer.prefixes_under(&prefix),
         held: query::flag(asked, "held")?,
         contended: query::flag(asked, "contended")?,
+        ..LockFilter::default()
     };
     let page = match lock_name_in_query(&app, asked)? {
         Some(name) => only(&app, asked, &viewer, &name, &filter).await?,

@@ -93,6 +93,12 @@ impl Locks {
         (self.index.leases.len(), self.index.waits.len(), self.index.delays.len())
     }
 
+    /// What a session holds: the token of each hold, and a name of it.
+    pub fn holds_of(&self, session: SessionId) -> impl Iterator<Item = (Token, &Name)> {
+        let range = (session, Token(0))..=(session, Token(u64::MAX));
+        self.index.holds_of.range(range).map(|((_, token), name)| (*token, name))
+    }
+
     /// What a session waits for: the number of each wait, and a name of it.
     pub fn waits_of(&self, session: SessionId) -> impl Iterator<Item = (WaiterId, &Name)> {
         let range = (session, WaiterId(0))..=(session, WaiterId(u64::MAX));

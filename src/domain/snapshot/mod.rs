@@ -1,6 +1,7 @@
 //! A frozen table: the whole state as bytes, which are equal where the states are equal, and listings of it.
 
 mod parts;
+mod ranked;
 mod records;
 mod restore;
 
@@ -145,8 +146,8 @@ impl FrozenTable {
     ) -> impl Iterator<Item = LockView> + 'a {
         let after = after.cloned();
         let named = filter.prefixes.iter().flat_map(move |prefix| self.named(prefix, after.clone()));
-        // Views copy their holds, so they are not made for the many locks without waiters.
-        let named = named.filter(|(_, lock)| filter.contended != Some(true) || !lock.queue().is_empty());
+        // Views copy their holds, so they are not made for locks that the records rule out.
+        let named = named.filter(|(name, lock)| filter.may_accept(name, lock));
         let views = named.filter_map(move |(name, lock)| LockView::of(name, lock, now, |session| self.live(session)));
         views.filter(|view| filter.accepts(view))
     }
@@ -172,6 +173,12 @@ impl FrozenTable {
         let mut live: Vec<(&SessionId, &Session)> = self.sessions.iter().filter(is_shown).collect();
         live.sort_unstable_by_key(|(id, _)| **id);
         live.into_iter().take(limit).map(|(id, session)| SessionView::of(*id, session)).collect()
+    }
+
+    /// The live sessions that have this handle, which is one unless two ids have the same digest.
+    pub fn sessions_with_handle(&self, handle: &str) -> Vec<SessionView> {
+        let named = self.sessions.iter().filter(|(id, session)| !session.ended && id.handle() == handle);
+        named.map(|(id, session)| SessionView::of(*id, session)).collect()
     }
 
     fn live(&self, session: SessionId) -> Option<&Session> {

@@ -236,7 +236,7 @@ impl WaitFor<'_> {
     }
 }
 
-fn party_of(owner: &Owner) -> Option<Party> {
+pub(super) fn party_of(owner: &Owner) -> Option<Party> {
     match owner {
         Owner::Session(session) => Some(Party::Session(*session)),
         Owner::Label(label) => Some(Party::Label(label.clone())),

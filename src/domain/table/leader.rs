@@ -50,7 +50,7 @@ impl Table {
         Some(hold.value().is_some())
     }
 
-    fn live_holds(&self, name: &Name, now: Timestamp) -> impl Iterator<Item = &Hold> {
+    pub(super) fn live_holds(&self, name: &Name, now: Timestamp) -> impl Iterator<Item = &Hold> {
         let holds = self.locks.get(name).map_or(&[][..], |lock| lock.holds());
         let is_owned = |hold: &Hold| hold.owner.session().is_none_or(|session| self.sessions.is_live(session));
         holds.iter().filter(move |hold| !hold.deadline.is_past(now) && is_owned(hold))

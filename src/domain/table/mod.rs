@@ -3,6 +3,7 @@
 
 mod acquire;
 mod apply;
+mod blocking;
 mod convert;
 mod deadlock;
 mod delivery;

@@ -4,8 +4,9 @@ use super::Table;
 use crate::domain::command::{Acquire, Command};
 use crate::domain::ids::{Caller, Name, Token};
 use crate::domain::locks::Place;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Pool, Refusal, ShareOf};
 use crate::domain::usage::{Usage, Usages};
+use crate::domain::view::QuotaView;
 
 impl Table {
     /// The memory that the table uses, by its own estimate.
@@ -16,6 +17,19 @@ impl Table {
     /// How much is used, in all and by each caller.
     pub fn usages(&self) -> &Usages {
         &self.usages
+    }
+
+    /// What a caller uses of each pool, by itself and from its address, and its quotas.
+    pub fn quotas_of(&self, caller: Caller) -> Vec<QuotaView> {
+        let of = |(whose, usage): (ShareOf, Usage)| {
+            Pool::ALL.map(|pool| QuotaView {
+                pool,
+                whose,
+                used: usage.of(pool),
+                limit: self.header.limits.share(pool, whose, caller),
+            })
+        };
+        self.usages.of(caller).into_iter().flat_map(of).collect()
     }
 
     /// Refuses a command for which there is no room once `waiting_bytes` that are on their way to the log are added.

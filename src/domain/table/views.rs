@@ -7,7 +7,7 @@ use crate::domain::nodes::NodeRecord;
 use crate::domain::outcome::{WaitNote, WaitStep};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
-use crate::domain::view::{Counts, LockView, SessionView, WaiterView};
+use crate::domain::view::{Counts, LockView, SessionParts, SessionView, WaiterView};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Table {
@@ -57,6 +57,13 @@ impl Table {
 
     pub fn session_view(&self, id: SessionId) -> Option<SessionView> {
         self.sessions.live(id).map(|session| SessionView::of(id, session))
+    }
+
+    /// The first holds and waits of a session, so many of each.
+    pub fn parts_of(&self, session: SessionId, limit: usize) -> SessionParts {
+        let holds = self.locks.holds_of(session).map(|(token, name)| (token, name.clone()));
+        let waits = self.locks.waits_of(session).map(|(_, name)| name.clone());
+        SessionParts { holds: holds.take(limit).collect(), waits: waits.take(limit).collect() }
     }
 
     pub fn is_live(&self, session: SessionId) -> bool {

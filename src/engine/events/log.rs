@@ -3,7 +3,7 @@
 //! Apply takes one short lock for each entry, and notifies one task if there are subscriptions. That task wakes the
 //! subscriptions, so that a thousand of them cost apply no more than one.
 
-use super::event::{EventFilter, EventId};
+use super::event::{EventFilter, EventId, LockEvent, PublishedEvent};
 use super::ring::{IdStatus, Ring, RingRead};
 use crate::base::config_value::{positive, positive_duration};
 use crate::domain::Event;
@@ -18,6 +18,9 @@ use tokio::sync::{Notify, watch};
 /// What one read of a subscription may look at and take: it holds apply up for so long.
 const SCAN_MAX: usize = 512;
 const TAKE_MAX: usize = 64;
+
+/// How often a look for the newest events reads on where few are wanted.
+const NEWEST_READS_MAX: usize = 64;
 
 /// Between two rounds of waking: events in between are passed on together.
 const WAKE_DELAY: Duration = Duration::from_millis(2);
@@ -129,6 +132,26 @@ impl EventLog {
 
     pub fn after(&self, id: EventId, filter: &EventFilter) -> RingRead {
         self.ring.lock().after(id, filter, SCAN_MAX, TAKE_MAX)
+    }
+
+    /// The newest events that are wanted, the newest first, from `before` backwards; and where to go on, if there may be more.
+    pub fn newest(
+        &self,
+        before: Option<EventId>,
+        is_wanted: &dyn Fn(&LockEvent) -> bool,
+        take_max: usize,
+    ) -> (Vec<PublishedEvent>, Option<EventId>) {
+        let (mut taken, mut before) = (Vec::new(), before);
+        for _ in 0..NEWEST_READS_MAX {
+            let left = take_max - taken.len();
+            let (more, next) = self.ring.lock().newest(before, is_wanted, SCAN_MAX, left);
+            taken.extend(more);
+            before = next;
+            if taken.len() >= take_max || before.is_none() {
+                break;
+            }
+        }
+        (taken, before)
     }
 
     /// To be taken before the subscription first reads: whatever is appended after that read notifies it.

@@ -147,6 +147,24 @@ impl Ring {
         Ok((taken, if all { last.max(self.end) } else { last }))
     }
 
+    /// The newest events before an id, or of all, that are wanted: looks at most at `scan_max` and takes at most `take_max`,
+    /// the newest first. And the id up to which it has not looked, if there is any.
+    pub fn newest(
+        &self,
+        before: Option<EventId>,
+        is_wanted: &dyn Fn(&LockEvent) -> bool,
+        scan_max: usize,
+        take_max: usize,
+    ) -> (Vec<PublishedEvent>, Option<EventId>) {
+        let end = before.map_or(self.events.len(), |before| self.events.partition_point(|event| event.id < before));
+        let (mut taken, mut seen) = (Vec::new(), end);
+        while seen > 0 && end - seen < scan_max && taken.len() < take_max {
+            seen -= 1;
+            taken.extend(self.events.get(seen).filter(|event| is_wanted(&event.event)).cloned());
+        }
+        (taken, self.events.get(seen).filter(|_| seen > 0).map(|event| event.id))
+    }
+
     fn check_kept(&self, id: EventId) -> Result<(), GapReason> {
         match id {
             id if id >= self.floor || planted!("gap-hidden") => Ok(()),

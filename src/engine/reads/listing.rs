@@ -2,7 +2,7 @@
 
 use super::reader::{Consistency, TableReader};
 use crate::domain::view::{LockFilter, LockView, SessionView};
-use crate::domain::{Name, SessionId, Timestamp};
+use crate::domain::{LockOrder, Name, Rank, SessionId, Timestamp};
 use crate::engine::error::{EngineError, Fault};
 use tokio::sync::SemaphorePermit;
 
@@ -28,6 +28,16 @@ pub struct LockPage {
     /// The name to pass as `after` for the next page; `None` at the end.
     pub next: Option<Name>,
     /// Cluster time of this view: a deadline minus this is what remains.
+    pub now: Timestamp,
+}
+
+/// A page of locks in another order than that of their names.
+pub struct RankedPage {
+    pub locks: Vec<LockView>,
+    /// The place to pass as `after` for the next page; `None` at the end.
+    pub next: Option<Rank>,
+    /// How many locks pass the filter, on all pages.
+    pub matching: u64,
     pub now: Timestamp,
 }
 
@@ -57,6 +67,36 @@ impl TableReader {
             LockPage { locks, next, now }
         });
         page.await.map_err(|_| EngineError::ShuttingDown.into())
+    }
+
+    /// Locks in an order, after a place. It reads all of them.
+    pub async fn ranked_locks(
+        &self,
+        filter: LockFilter,
+        order: LockOrder,
+        after: Option<Rank>,
+        limit: PageLimit,
+        consistency: Consistency,
+    ) -> Result<RankedPage, Fault> {
+        let _turn = self.listing_turn(consistency).await?;
+        let (frozen, now) = (self.host.freeze(), self.clock.now());
+        let page = self.blocking.spawn_blocking(move || {
+            let ranked = frozen.ranked(&filter, order, after.as_ref(), (limit.rows, limit.bytes), now);
+            RankedPage { locks: ranked.locks, next: ranked.last, matching: ranked.matching, now }
+        });
+        page.await.map_err(|_| EngineError::ShuttingDown.into())
+    }
+
+    /// The live sessions with this handle. It reads all of them.
+    pub async fn sessions_with_handle(
+        &self,
+        handle: String,
+        consistency: Consistency,
+    ) -> Result<Vec<SessionView>, Fault> {
+        let _turn = self.listing_turn(consistency).await?;
+        let frozen = self.host.freeze();
+        let found = self.blocking.spawn_blocking(move || frozen.sessions_with_handle(&handle));
+        found.await.map_err(|_| EngineError::ShuttingDown.into())
     }
 
     async fn listing_turn(&self, consistency: Consistency) -> Result<SemaphorePermit<'_>, Fault> {

@@ -6,7 +6,7 @@ mod listing;
 mod read_barrier;
 mod reader;
 
-pub use listing::{LockPage, PageLimit, SessionPage};
+pub use listing::{LockPage, PageLimit, RankedPage, SessionPage};
 
 pub use read_barrier::ReadBarrier;
 pub use reader::{Consistency, TableReader};

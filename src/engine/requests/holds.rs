@@ -209,6 +209,13 @@ impl Submitter {
         }
     }
 
+    pub async fn drop_waiter(&self, name: Name, key: HoldKey) -> Result<(), Fault> {
+        match self.propose(Command::Cancel { name, key }).await? {
+            Outcome::Cancelled => Ok(()),
+            other => Err(unexpected(other)),
+        }
+    }
+
     pub async fn cancel_wait(&self, name: Name, label: ArcStr) -> Result<(), Fault> {
         match self.run(Command::CancelWait { name, label }).await? {
             Outcome::Cancelled => Ok(()),

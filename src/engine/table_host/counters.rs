@@ -1,4 +1,4 @@
-//! Counters of what was applied and refused, for `/metrics` and the status page. A limit that is reached is logged too, at most
+//! Counters of what was applied and refused, for `/metrics` and the console. A limit that is reached is logged too, at most
 //! once a minute.
 
 use crate::base::KeyedLogRateLimit;

@@ -1,19 +1,24 @@
 //! The pages for people and the documents for machines: their routes, rights and headers.
 
+mod acts;
+mod console;
 mod documents;
+mod form;
+mod login;
+mod visitor;
 
 use super::probes;
-use crate::access::Identity;
+use crate::access::{LoginTimes, Logins};
 use crate::config::Config;
-use crate::engine::{ClusterView, Fault};
-use crate::http::auth::identify_with;
+use crate::engine::events::EventOptions;
 use crate::http::compression::compressed;
-use crate::http::declaration::{Declarations, Path, get};
+use crate::http::declaration::{Declarations, Path, get, post};
 use crate::http::endpoint::{Chapter, Documentation, HeaderTooLarge};
-use crate::http::respond::{JSON, with_body, with_failure_headers, with_header};
-use crate::http::{AppState, ClientInfo, Code, Failure, Routes};
+use crate::http::respond::{JSON, with_body, with_header};
+use crate::http::{AppState, ClientInfo, Routes};
+use crate::status::acts::Kind;
 use crate::status::assets::{self, Asset, CONTENT_SECURITY_POLICY};
-use crate::status::{self, PageQuery};
+use crate::status::{self, LOGOUT, STREAM, Section, lock, session};
 use axum::Router;
 use axum::extract::{FromRef, Request, State};
 use axum::http::request::Parts;
@@ -21,14 +26,14 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::MethodRouter;
+use console::{Shown, show, stream};
 use documents::Documents;
-use percent_encoding::percent_decode_str;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
-/// The path that shows the status page to requests for HTML.
+/// The path that shows the page of locks to requests for HTML.
 const STATUS: &str = "/status";
 
 const DOCUMENTATION: Documentation = Documentation {
@@ -43,10 +48,25 @@ const DOCUMENTATION: Documentation = Documentation {
     schemas: |_| (),
 };
 
+/// The state of the pages.
 #[derive(Clone)]
-struct Pages {
+pub struct Pages {
     app: AppState,
     documents: Arc<Documents>,
+    events: EventOptions,
+    logins: Arc<Logins>,
+}
+
+impl Pages {
+    pub fn new(declarations: &Declarations, app: &AppState, config: &Config) -> Pages {
+        let times = LoginTimes { idle: config.console.idle_timeout, longest: config.console.login_max };
+        Pages {
+            app: AppState::clone(app),
+            documents: Arc::new(documents(declarations, config)),
+            events: config.events,
+            logins: Arc::new(Logins::new(times)),
+        }
+    }
 }
 
 impl FromRef<Pages> for AppState {
@@ -55,9 +75,8 @@ impl FromRef<Pages> for AppState {
     }
 }
 
-pub fn router(declarations: &Declarations, app: &AppState, config: &Config) -> Router {
-    let state = Pages { app: AppState::clone(app), documents: Arc::new(documents(declarations, config)) };
-    let paths = routes().with_state(state).paths.into_iter();
+pub fn router(pages: Pages) -> Router {
+    let paths = routes().with_state(pages).paths.into_iter();
     paths.fold(Router::new(), |router, Path { path, methods, .. }| router.route(&path, methods))
 }
 
@@ -72,11 +91,26 @@ fn documents(declarations: &Declarations, config: &Config) -> Documents {
 }
 
 fn routes() -> Routes<Pages> {
+    Kind::ALL.into_iter().fold(pages(), |routes, kind| routes.route(kind.path(), acts(kind)))
+}
+
+fn pages() -> Routes<Pages> {
     Routes::new()
         .described::<__path_openapi>(compressed(get(openapi)))
         .described::<__path_docs>(compressed(get(docs)))
         .described::<__path_errors>(compressed(get(errors)))
         .described::<__path_page>(compressed(get(page)))
+        .route(lock::PATH, shows(Shown::Lock))
+        .route(session::PATH, shows(Shown::Session))
+        .route(Section::Sessions.path(), shows(Shown::Sessions))
+        .route(Section::Events.path(), shows(Shown::Events))
+        .route(Section::Elections.path(), shows(Shown::Elections))
+        .route(Section::Contention.path(), shows(Shown::Contention))
+        .route(Section::Cluster.path(), shows(Shown::Cluster))
+        .route(Section::Rights.path(), shows(Shown::Rights))
+        .route(STREAM, get(stream))
+        .route(status::login::PATH, get(login::ask).post(login::log_in))
+        .route(LOGOUT, post(login::log_out))
         .route(assets::STYLE.path, compressed(get(async || file(assets::STYLE))))
         .route(assets::SCRIPT.path, compressed(get(async || file(assets::SCRIPT))))
         .route(assets::ICON.path, compressed(get(async || file(assets::ICON))))
@@ -130,22 +164,22 @@ async fn errors(State(pages): State<Pages>) -> Response {
     html_page(StatusCode::OK, pages.documents.errors_page())
 }
 
-/// The route at `/status` with the page for who asks for HTML; any other route as it is.
-pub fn or_page(path: &str, methods: MethodRouter, app: &AppState) -> MethodRouter {
-    if path == STATUS { methods.layer(from_fn_with_state(AppState::clone(app), page_or_next)) } else { methods }
+/// The route at `/status` with the page of locks for who asks for HTML; any other route as it is.
+pub fn or_page(path: &str, methods: MethodRouter, pages: &Pages) -> MethodRouter {
+    if path == STATUS { methods.layer(from_fn_with_state(Pages::clone(pages), page_or_next)) } else { methods }
 }
 
-async fn page_or_next(app: State<AppState>, request: Request, next: Next) -> Response {
+async fn page_or_next(State(pages): State<Pages>, request: Request, next: Next) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let mut response =
-        if is_read && wants_html(request.headers()) { page(app, request).await } else { next.run(request).await };
+    let wants_page = is_read && wants_html(request.headers());
+    let mut response = if wants_page { show(Shown::Locks, pages, request).await } else { next.run(request).await };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
     response
 }
 
 /// Look at the locks
 ///
-/// The status page, as `/status` shows it to browsers.
+/// The console's first page, as `/status` shows it to browsers. The other pages are below `/ui/`.
 #[utoipa::path(
     get,
     path = "/",
@@ -156,51 +190,20 @@ async fn page_or_next(app: State<AppState>, request: Request, next: Next) -> Res
         (status = 503, description = "The state cannot be read now; the page says why and tries again.", body = String, content_type = "text/html; charset=utf-8"),
     ),
 )]
-async fn page(State(app): State<AppState>, request: Request) -> Response {
-    let (head, _) = request.into_parts();
-    // The JSON of `/status` takes the credential there, so a bookmark with it shows the page too.
-    let auth = parameter(head.uri.query().unwrap_or_default(), "auth");
-    let viewer = match identify_with(&app, &head, auth.as_deref()).await {
-        Ok(viewer) => viewer,
-        Err(failure) => return no_page(&failure, None),
-    };
-    match shown(&app, &viewer, query(&app, &head)).await {
-        Ok(html) => html_page(StatusCode::OK, html),
-        Err(fault) => {
-            let code = Code::from(&fault);
-            let cluster = app.engine.cluster().await;
-            no_page(&code.into(), Some(&cluster))
-        }
-    }
+async fn page(State(pages): State<Pages>, request: Request) -> Response {
+    show(Shown::Locks, pages, request).await
 }
 
-async fn shown(app: &AppState, viewer: &Identity, query: PageQuery) -> Result<String, Fault> {
-    let view = status::gather(&app.engine, viewer, query).await?;
-    Ok(status::page(&view, &|dialect| app.catalog.title(dialect)))
+/// One page of the console.
+fn shows(page: Shown) -> MethodRouter<Pages> {
+    compressed(get(async move |State(pages): State<Pages>, request: Request| show(page, pages, request).await))
 }
 
-/// The page for a failure. A browser asks for a password if one is missing, and the page reloads by itself.
-fn no_page(failure: &Failure, cluster: Option<&ClusterView>) -> Response {
-    let response = html_page(failure.code.status(), status::trouble_page(&failure.detail, cluster));
-    with_failure_headers(response, failure)
-}
-
-fn query(app: &AppState, head: &Parts) -> PageQuery {
-    let query = head.uri.query().unwrap_or_default();
-    PageQuery {
-        prefix: parameter(query, "prefix").unwrap_or_default(),
-        after: parameter(query, "after"),
-        origin: origin(head),
-        needs_credential: !app.access.is_open(),
-    }
-}
-
-/// A parameter of a page. Invalid UTF-8 is replaced, and then matches nothing.
-fn parameter(query: &str, name: &str) -> Option<String> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, raw) = pairs.into_iter().find(|(known, _)| *known == name)?;
-    let spaced = raw.replace('+', " ");
-    Some(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
+/// The page that asks for a confirmation, and the act.
+fn acts(kind: Kind) -> MethodRouter<Pages> {
+    let ask = async move |State(pages): State<Pages>, request: Request| acts::ask(kind, pages, request).await;
+    let act = async move |State(pages): State<Pages>, request: Request| acts::act(kind, pages, request).await;
+    get(ask).post(act)
 }
 
 /// The origin under which the client reached this server, as far as the request shows.
@@ -240,7 +243,8 @@ fn html_page(status: StatusCode, html: impl Into<axum::body::Body>) -> Response 
 /// What keeps a browser from loading or believing anything else.
 fn protected(response: Response) -> Response {
     let response = with_header(response, header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
-    with_header(response, header::REFERRER_POLICY, "no-referrer")
+    // Not less: without it browsers hide the origin of our own forms.
+    with_header(response, header::REFERRER_POLICY, "same-origin")
 }
 
 #[cfg(test)]
@@ -259,13 +263,5 @@ mod tests {
         assert!(!accepts("application/json"));
         assert!(!accepts("text/html;q=0"));
         assert!(!wants_html(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn page_parameters_are_decoded() {
-        assert_eq!(parameter("prefix=a%2Fb+c&after=x", "prefix").as_deref(), Some("a/b c"));
-        assert_eq!(parameter("prefix=%ff", "prefix").as_deref(), Some("\u{fffd}"));
-        assert_eq!(parameter("prefix", "prefix"), None);
-        assert_eq!(parameter("", "after"), None);
     }
 }

@@ -38,7 +38,7 @@ fn leads(admin: &mut Caller, name: &str) -> (String, String) {
     (elected["key"].as_str().expect("a key").to_owned(), cookie)
 }
 
-fn token_held(admin: &mut Caller, name: &str) -> (String, String) {
+pub fn token_held(admin: &mut Caller, name: &str) -> (String, String) {
     let (_, cookie) = held_by_session(admin, name);
     let shown = admin.http.get(&format!("/v1/locks/{name}")).json();
     (shown["holders"][0]["fencing_token"].to_string(), cookie)

@@ -73,19 +73,19 @@ errors!(StatusErrors: ErrorAnswer, [Code::TooManyAttempts], WRITE);
 
 /// List the holds
 ///
-/// Tokens are shown to admins only. A browser, which asks for `text/html`, gets the status page.
+/// Tokens are shown to admins only. A browser, which asks for `text/html`, gets the console.
 #[utoipa::path(
     get,
     path = "/status",
     params(StatusQuery),
     responses(
-        (status = 200, description = "The holds of this dialect; with `Accept: text/html` the status page.", content((StatusAnswer = "application/json"), (String = "text/html"))),
+        (status = 200, description = "The holds of this dialect; with `Accept: text/html` the console.", content((StatusAnswer = "application/json"), (String = "text/html"))),
         (status = 400, description = "No credential, or a parameter that is not known.", body = inline(Either<StatusError, ErrorAnswer>)),
         (status = 401, description = "A wrong credential; on the page also a missing one.", body = StatusError),
         StatusErrors,
     ),
 )]
-// The router hands requests for HTML to the status page.
+// The router hands requests for HTML to the console.
 async fn status(State(state): State<GetLock>, request: Request) -> Response {
     answer::answer(&state, request, "OPTIONS, HEAD, GET", try_status).await
 }

@@ -56,6 +56,7 @@ pub async fn list_locks(call: &Call<'_>, asked: GetLocksRequest) -> Result<Reply
         prefixes: vec![prefix(&wanted.lock_id_pattern).to_owned()],
         held: wanted.only_held.then_some(true),
         contended: wanted.only_contested.then_some(true),
+        ..TableFilter::default()
     };
     let search = Search { wanted, engine: call.app.engine.clone(), identity: call.identity.clone(), calendar };
     let search = Arc::new(search);

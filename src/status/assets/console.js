@@ -1,5 +1,5 @@
-// Keeps the page fresh: fetches this same page and swaps its live part whenever the service tells of an event, and every
-// few seconds, because ages and queues change without one. Without JavaScript the page reloads itself.
+// Keeps a page fresh: fetches this same page and swaps its live part whenever the service tells of an event, and every
+// few seconds, because ages and queues change without one. Without JavaScript such a page reloads itself.
 "use strict";
 
 // Without the stream of events, and with it.
@@ -9,9 +9,11 @@ const LIVE_PERIOD_MS = 5000;
 const PAUSE_MS = 250;
 // A refused stream is not taken up again by the browser itself.
 const RETRY_MS = 5000;
-const EVENTS = ["started", "gap", "granted", "released", "expired", "forced", "session-ended"];
+const EVENTS = ["started", "gap", "granted", "released", "expired", "forced", "value-changed", "session-ended"];
 
 const freshness = document.getElementById("freshness");
+const trouble = document.getElementById("trouble");
+const followed = document.getElementById("live").dataset.stream;
 let stream = null;
 let timer = 0;
 let reading = false;
@@ -21,7 +23,10 @@ let readAt = 0;
 async function refresh() {
   // Not location.href: it may hold a password (user:password@host), and fetch refuses such an address.
   const here = location.origin + location.pathname + location.search;
-  const answer = await fetch(here, { headers: { Accept: "text/html" }, cache: "no-store" });
+  const answer = await fetch(here, { headers: { Accept: "text/html", "X-Latchd-Refresh": "1" }, cache: "no-store" });
+  if (answer.status === 401) {
+    throw new Error("you are not logged in any more; load the page again to log in");
+  }
   if (!answer.ok) {
     throw new Error("the server answered " + answer.status);
   }
@@ -30,13 +35,30 @@ async function refresh() {
   if (!fresh) {
     throw new Error("the server answered something else");
   }
-  document.getElementById("live").replaceWith(fresh);
+  exchange(document.getElementById("live"), fresh);
   document.title = page.title;
 }
 
-function say(text, stale) {
-  freshness.textContent = text;
-  document.body.classList.toggle("stale", stale);
+// Where the keyboard was on a link, and how far a table was moved, stays as it was.
+function exchange(old, fresh) {
+  const at = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  const moved = Array.from(old.querySelectorAll(".frame"), (frame) => frame.scrollLeft);
+  old.replaceWith(fresh);
+  fresh.querySelectorAll(".frame").forEach((frame, index) => (frame.scrollLeft = moved[index] || 0));
+  if (at !== null) {
+    const same = Array.from(fresh.querySelectorAll("a[href]")).find((link) => link.getAttribute("href") === at);
+    (same || document.getElementById("content")).focus({ preventScroll: true });
+  }
+}
+
+// Only trouble is read out: the time would be, every few seconds.
+function say(text, problem) {
+  freshness.textContent = problem ? "" : text;
+  const told = problem ? text : "";
+  if (trouble.textContent !== told) {
+    trouble.textContent = told;
+  }
+  document.body.classList.toggle("stale", problem);
 }
 
 // Somebody marking text to copy it would lose the selection.
@@ -63,7 +85,7 @@ async function turn() {
       const how = isLive() ? "Live: shows each change at once. Read at " : "Read at ";
       say(how + new Date().toLocaleTimeString() + ".", false);
     } catch (problem) {
-      say("Not up to date: " + problem.message + ". Trying again.", true);
+      say("Not up to date: " + problem.message + ".", true);
     }
   }
   reading = false;
@@ -81,14 +103,12 @@ function soon() {
 }
 
 function follow() {
-  const asked = new URLSearchParams(location.search);
-  const wanted = new URLSearchParams();
-  for (const field of ["prefix", "auth"]) {
-    if (asked.get(field)) {
-      wanted.set(field, asked.get(field));
-    }
+  const address = new URL(followed, location.origin);
+  const auth = new URLSearchParams(location.search).get("auth");
+  if (auth) {
+    address.searchParams.set("auth", auth);
   }
-  stream = new EventSource(location.origin + "/v1/events?" + wanted);
+  stream = new EventSource(address);
   EVENTS.forEach((kind) => stream.addEventListener(kind, soon));
   stream.addEventListener("error", () => {
     if (stream !== null && stream.readyState === EventSource.CLOSED) {
@@ -109,6 +129,8 @@ function resume() {
   }
 }
 
-document.addEventListener("visibilitychange", resume);
-resume();
-plan(PERIOD_MS);
+if (followed) {
+  document.addEventListener("visibilitychange", resume);
+  resume();
+  plan(PERIOD_MS);
+}

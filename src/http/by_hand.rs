@@ -1,0 +1,90 @@
+//! What is done by hand in the console besides a forced release: each act is recorded, carried out to its end, and told in
+//! the log.
+
+use super::administration::carry_out;
+use super::app::AppState;
+use super::failure::Failure;
+use crate::audit::{Act, Action, By};
+use crate::domain::view::{HoldView, SessionView, WaiterView};
+use crate::domain::{Acquire, Caller, Dialect, Metadata, Name, Proof, Token};
+use crate::engine::{Engine, Fault, Released};
+
+/// Who acts, and why.
+pub struct Actor {
+    pub by: By,
+    pub caller: Caller,
+    pub reason: String,
+}
+
+impl Actor {
+    fn act(&self, action: Action) -> Act {
+        Act::new(action).because(&*self.reason)
+    }
+}
+
+/// What became of an act: its outcome, unless it could not be recorded and so was not begun.
+type Recorded<T> = Result<Result<T, Fault>, Failure>;
+
+/// Ends the session of another client, with all that it holds and waits for.
+pub async fn end_session(app: &AppState, actor: Actor, session: &SessionView) -> Recorded<()> {
+    let (engine, id, handle, holds) = (app.engine.clone(), session.session, session.session.handle(), session.holds);
+    let act = actor.act(Action::EndSession).on("session", &*handle);
+    let Actor { by, reason, .. } = actor;
+    let actor = by.who.clone();
+    let work = async move {
+        engine.close_session(id).await?;
+        let (actor, session) = (&*actor, handle);
+        tracing::warn!(actor, session, holds, ?reason, "{actor} ended the session {session}: {reason:?}");
+        Ok(())
+    };
+    carry_out(app, by, act, work).await
+}
+
+/// Takes another client's waiter out of the queue. If it has been granted the lock meanwhile, that hold ends.
+pub async fn drop_waiter(app: &AppState, actor: Actor, name: &Name, waiter: &WaiterView) -> Recorded<()> {
+    let first = waiter.terms.as_ref().and_then(|terms| terms.names.first()).map(|(first, _)| first.clone());
+    let (engine, lock, key) = (app.engine.clone(), first.unwrap_or(name.clone()), waiter.key);
+    let act = actor.act(Action::DropWaiter).on("lock", &*lock).on("waiter", key.handle());
+    let Actor { by, reason, .. } = actor;
+    let actor = by.who.clone();
+    let work = async move {
+        engine.drop_waiter(lock.clone(), key).await?;
+        let (actor, lock, waiter) = (&*actor, &*lock, key.handle());
+        tracing::warn!(actor, ?lock, waiter, ?reason, "{actor} dropped a waiter of {lock:?}: {reason:?}");
+        Ok(())
+    };
+    carry_out(app, by, act, work).await
+}
+
+/// Takes a lock for the actor, without a session and for so many milliseconds, if it is free.
+pub async fn take(app: &AppState, actor: Actor, name: &Name, lease_ms: u64, metadata: Metadata) -> Recorded<Token> {
+    let (engine, lock) = (app.engine.clone(), name.clone());
+    let act = actor.act(Action::Take).on("lock", &**name).on("lease_ms", lease_ms);
+    let Actor { by, caller, reason } = actor;
+    let actor = by.who.clone();
+    let work = async move {
+        let asked = Acquire::new(lock.clone(), Engine::new_key(), Dialect::LdlmRest);
+        let granted = engine.acquire(Acquire { lease_ms: Some(lease_ms), metadata, caller, ..asked }).await?;
+        // Whoever took it finds it in the console.
+        granted.delivery.delivered();
+        let (actor, lock, token) = (&*actor, &*lock, granted.token.0);
+        tracing::info!(actor, ?lock, token, lease_ms, ?reason, "{actor} took {lock:?} by hand: {reason:?}");
+        Ok(granted.token)
+    };
+    carry_out(app, by, act, work).await
+}
+
+/// Gives back a lock that was taken by hand.
+pub async fn give_back(app: &AppState, actor: Actor, name: &Name, hold: &HoldView) -> Recorded<Released> {
+    let (engine, lock, key, token) = (app.engine.clone(), name.clone(), hold.key, hold.token.0);
+    let act = actor.act(Action::GiveBack).on("lock", &**name).on("token", token);
+    let Actor { by, reason, .. } = actor;
+    let actor = by.who.clone();
+    let work = async move {
+        let released = engine.release(lock.clone(), None, Proof::Key(key)).await?;
+        let (actor, lock) = (&*actor, &*lock);
+        tracing::info!(actor, ?lock, token, ?reason, "{actor} gave {lock:?} back by hand: {reason:?}");
+        Ok(released)
+    };
+    carry_out(app, by, act, work).await
+}

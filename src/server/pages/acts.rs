@@ -1,0 +1,231 @@
+//! What is done in the console by hand: the page that asks, and the act itself, after which the browser is sent on.
+
+use super::Pages;
+use super::console::{no_page, with_context};
+use super::form;
+use super::html_page;
+use super::login::{refused, see_other};
+use super::visitor::{Visitor, shows_secret, visitor};
+use crate::access::Identity;
+use crate::domain::view::{HoldView, LockView, SessionView, WaiterView};
+use crate::domain::{Metadata, Name, Token};
+use crate::http::administration::{self, force_release};
+use crate::http::auth::{caller, may_take};
+use crate::http::by_hand::{self, Actor};
+use crate::http::{AppState, Code, Failure};
+use crate::status::acts::{self, Kind, LEASES_SECONDS, Question, Target};
+use crate::status::{Asked, Context};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Response;
+
+const REASON_BYTES_MAX: usize = 256;
+
+/// What is acted on, as it is now.
+enum Found {
+    Hold(LockView, HoldView),
+    Waiter(Name, WaiterView),
+    Session(SessionView),
+    Lock(Name),
+}
+
+/// `GET`: asks for a confirmation.
+pub async fn ask(kind: Kind, pages: Pages, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    let visitor = match visitor(&pages, &head, None).await {
+        Ok(visitor) => visitor,
+        Err(failure) => return stranger(&pages, &head, &failure),
+    };
+    let target = target(Asked::of(head.uri.query()));
+    match find(&pages.app, &visitor.identity, kind, &target).await {
+        Ok(found) => question(&pages, &head, &visitor, StatusCode::OK, Asking { kind, target, found }, None),
+        Err(failure) => no_page(&pages, &head, &failure, Some(&visitor), None),
+    }
+}
+
+/// `POST`: acts.
+pub async fn act(kind: Kind, pages: Pages, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let visitor = match visitor(&pages, &head, None).await {
+        Ok(visitor) => visitor,
+        Err(failure) => return stranger(&pages, &head, &failure),
+    };
+    let form = match form::read(&pages, &head, body, &visitor.whom()).await {
+        Ok(form) => form,
+        Err(failure) => return no_page(&pages, &head, &failure, Some(&visitor), None),
+    };
+    let target = target(form.asked());
+    let found = match find(&pages.app, &visitor.identity, kind, &target).await {
+        Ok(found) => found,
+        Err(failure) => return no_page(&pages, &head, &failure, Some(&visitor), None),
+    };
+    let reason = form.asked().text("reason").trim().to_owned();
+    if !(1..=REASON_BYTES_MAX).contains(&reason.len()) {
+        let why = format!("a reason is needed, of 1 to {REASON_BYTES_MAX} bytes");
+        let asking = Asking { kind, target, found };
+        return question(&pages, &head, &visitor, StatusCode::BAD_REQUEST, asking, Some((reason, why)));
+    }
+    let by = administration::by(&visitor.identity, &head);
+    let actor = Actor { by, caller: caller(&visitor.identity, &head), reason };
+    match carry_out(&pages.app, kind, &found, actor, form.asked()).await {
+        Ok(said) => see_other(&target.back().with("note", pages.logins.signed(&said)).plain()),
+        Err(failure) => no_page(&pages, &head, &failure, Some(&visitor), None),
+    }
+}
+
+fn stranger(pages: &Pages, head: &Parts, failure: &Failure) -> Response {
+    if shows_secret(&head.headers) {
+        return no_page(pages, head, failure, None, None);
+    }
+    let here = head.uri.path_and_query().map_or("/", |here| here.as_str());
+    refused(pages, head, failure, super::login::own_page(here))
+}
+
+fn target(asked: Asked<'_>) -> Target {
+    let [name, token, waiter, handle] = ["name", "token", "waiter", "handle"].map(|field| asked.text(field));
+    Target { name, token, waiter, handle }
+}
+
+/// Looks up what is acted on. Refuses whom the right is missing, before anything of it is told.
+async fn find(app: &AppState, who: &Identity, kind: Kind, target: &Target) -> Result<Found, Failure> {
+    let name = Name::from(&*target.name);
+    match kind {
+        Kind::ForceRelease => {
+            administers(who, "force the release of", &name)?;
+            let (lock, hold) = hold(app, &name, target).await?;
+            hold.names().try_for_each(|name| administers(who, "force the release of", name))?;
+            Ok(Found::Hold(lock, hold))
+        }
+        Kind::GiveBack => {
+            may_take(who, &name)?;
+            let (lock, hold) = hold(app, &name, target).await?;
+            match acts::taken_by(&hold) == Some(&*who.name) {
+                true => Ok(Found::Hold(lock, hold)),
+                false => Err(Failure::new(Code::NotOwner, "this hold was not taken in the console by this credential")),
+            }
+        }
+        Kind::DropWaiter => {
+            administers(who, "drop a waiter of", &name)?;
+            let waiter = waiter(app, &name, target).await?;
+            let names = waiter.terms.iter().flat_map(|terms| &terms.names);
+            names.map(|(name, _)| name).try_for_each(|name| administers(who, "drop a waiter of", name))?;
+            Ok(Found::Waiter(name, waiter))
+        }
+        Kind::EndSession => {
+            if !who.is_admin() || !who.sees_every_name() {
+                let right = "end sessions of others: that needs the admin role for every lock name";
+                return Err(Failure::forbidden(right, None));
+            }
+            session(app, target).await.map(Found::Session)
+        }
+        Kind::Take => {
+            may_take(who, &name)?;
+            Ok(Found::Lock(name))
+        }
+    }
+}
+
+fn administers(who: &Identity, right: &str, name: &Name) -> Result<(), Failure> {
+    if who.may_administer(name) { Ok(()) } else { Err(Failure::forbidden(right, Some(name))) }
+}
+
+async fn hold(app: &AppState, name: &Name, target: &Target) -> Result<(LockView, HoldView), Failure> {
+    let (lock, _) = app.engine.lock(name).await.map_err(Failure::of)?;
+    let token = target.token.parse().ok().map(Token);
+    let lock = lock.ok_or_else(|| Failure::from(Code::NoSuchLock))?;
+    let hold = lock.holds.iter().find(|hold| Some(hold.token) == token).cloned();
+    let ended = || Failure::new(Code::NoSuchLock, "the hold under this token has ended meanwhile");
+    hold.ok_or_else(ended).map(|hold| (lock, hold))
+}
+
+async fn waiter(app: &AppState, name: &Name, target: &Target) -> Result<WaiterView, Failure> {
+    let (lock, _) = app.engine.lock_with_queue(name).await.map_err(Failure::of)?;
+    let mut queue = lock.and_then(|lock| lock.queue).unwrap_or_default().into_iter();
+    let gone = || Failure::new(Code::NotWaiting, "this waiter has left the queue meanwhile");
+    queue.find(|waiter| waiter.key.handle() == target.waiter).ok_or_else(gone)
+}
+
+async fn session(app: &AppState, target: &Target) -> Result<SessionView, Failure> {
+    let mut found = app.engine.sessions_with_handle(target.handle.clone()).await.map_err(Failure::of)?;
+    match (found.pop(), found.is_empty()) {
+        (Some(session), true) => Ok(session),
+        (Some(_), false) => Err(Failure::new(Code::Internal, "two sessions have this handle, so neither is ended")),
+        (None, _) => Err(Failure::new(Code::NoSuchSession, "this session has ended meanwhile")),
+    }
+}
+
+/// Says what was done.
+async fn carry_out(
+    app: &AppState,
+    kind: Kind,
+    found: &Found,
+    actor: Actor,
+    asked: Asked<'_>,
+) -> Result<String, Failure> {
+    match found {
+        Found::Hold(lock, hold) if kind == Kind::GiveBack => {
+            let released = by_hand::give_back(app, actor, &lock.name, hold).await?.map_err(Failure::of)?;
+            Ok(format!("You gave the lock back. {}", next(released.waiter_granted)))
+        }
+        Found::Hold(lock, hold) => {
+            let released = force_release(app, actor.by, &lock.name, hold, &actor.reason).await?;
+            let released = released.map_err(Failure::of)?;
+            Ok(format!("The hold under token {} was ended. {}", hold.token.0, next(released.waiter_granted)))
+        }
+        Found::Waiter(name, waiter) => {
+            by_hand::drop_waiter(app, actor, name, waiter).await?.map_err(Failure::of)?;
+            Ok("The waiter was dropped.".to_owned())
+        }
+        Found::Session(session) => {
+            by_hand::end_session(app, actor, session).await?.map_err(Failure::of)?;
+            Ok("The session was ended, with all that it held and waited for.".to_owned())
+        }
+        Found::Lock(name) => {
+            let seconds = asked.number("lease").filter(|lease| LEASES_SECONDS.contains(lease));
+            let seconds =
+                seconds.ok_or_else(|| Failure::field("lease", "lease must be one of those that the page offers"))?;
+            let metadata: Metadata =
+                [(acts::BY_HAND, &*actor.by.who), ("reason", &*actor.reason)].into_iter().collect();
+            let token = by_hand::take(app, actor, name, seconds * 1_000, metadata).await?.map_err(Failure::of)?;
+            Ok(format!("You hold the lock now, under token {}.", token.0))
+        }
+    }
+}
+
+const fn next(waiter_granted: bool) -> &'static str {
+    if waiter_granted { "A waiter holds the lock now." } else { "Nobody else waited who could be granted it." }
+}
+
+/// What a page asks about.
+struct Asking {
+    kind: Kind,
+    target: Target,
+    found: Found,
+}
+
+fn question(
+    pages: &Pages,
+    head: &Parts,
+    visitor: &Visitor,
+    status: StatusCode,
+    Asking { kind, target, found }: Asking,
+    refused: Option<(String, String)>,
+) -> Response {
+    let (reason, refused) = refused.unzip();
+    let html = with_context(pages, head, Some(visitor), &visitor.whom(), |context| {
+        let what = what_happens(kind, &found, context);
+        acts::page(&Question { kind, target, what, reason: reason.unwrap_or_default(), refused }, context)
+    });
+    html_page(status, html)
+}
+
+fn what_happens(kind: Kind, found: &Found, context: &Context<'_>) -> crate::status::Html {
+    match found {
+        Found::Hold(lock, hold) if kind == Kind::GiveBack => acts::on_give_back(&lock.name, hold, lock.waiters),
+        Found::Hold(lock, hold) => acts::on_force(&lock.name, hold, lock.waiters, context),
+        Found::Waiter(name, waiter) => acts::on_drop(name, waiter, context),
+        Found::Session(session) => acts::on_end(session),
+        Found::Lock(name) => acts::on_take(name),
+    }
+}

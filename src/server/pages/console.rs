@@ -1,0 +1,204 @@
+//! The pages of the console: who may see each, and what is answered where one cannot be shown.
+
+use super::login::{own_page, refused};
+use super::visitor::{Visitor, shows_secret, visitor};
+use super::{Pages, html_page, origin};
+use crate::access::{AddressPool, LoginId, Logins};
+use crate::api::events::follow;
+use crate::base::clock;
+use crate::domain::Name;
+use crate::engine::ClusterView;
+use crate::http::address_limits::take_place;
+use crate::http::auth::{caller, may_read};
+use crate::http::problem::problem;
+use crate::http::respond::with_failure_headers;
+use crate::http::{Code, Failure};
+use crate::status::trouble::Trouble;
+use crate::status::{
+    Asked, Context, contention, elections, events, lock, locks, members, rights, session, sessions, trouble,
+};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How soon a stream ends after its login.
+const LOGIN_LOOKED_UP_EVERY: Duration = Duration::from_secs(5);
+
+/// The pages that are only read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown {
+    Locks,
+    Lock,
+    Sessions,
+    Session,
+    Events,
+    Elections,
+    Contention,
+    Cluster,
+    Rights,
+}
+
+/// One request for a page.
+struct Visit<'a> {
+    pages: &'a Pages,
+    head: &'a Parts,
+    visitor: Visitor,
+}
+
+/// The answer to a request for this page.
+pub async fn show(page: Shown, pages: Pages, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    // The JSON of `/status` takes the credential there, so a bookmark with it shows the page too.
+    let auth = Asked::of(head.uri.query()).given("auth").filter(|_| page == Shown::Locks);
+    let visitor = match visitor(&pages, &head, auth.as_deref()).await {
+        Ok(visitor) => visitor,
+        // A browser's own dialogue asks again.
+        Err(failure) if shows_secret(&head.headers) => return no_page(&pages, &head, &failure, None, None),
+        Err(failure) => {
+            let here = head.uri.path_and_query().map_or("/", |here| here.as_str());
+            return refused(&pages, &head, &failure, own_page(here));
+        }
+    };
+    let visit = Visit { pages: &pages, head: &head, visitor };
+    match visit.html(page).await {
+        Ok(html) => html_page(StatusCode::OK, html),
+        Err(failure) => {
+            let is_state_missing = failure.code.status() == StatusCode::SERVICE_UNAVAILABLE;
+            let cluster = if is_state_missing { Some(pages.app.engine.cluster().await) } else { None };
+            no_page(&pages, &head, &failure, Some(&visit.visitor), cluster.as_ref())
+        }
+    }
+}
+
+/// What happens, for the pages that are read anew then: the stream of `GET /v1/events` to those who see the console.
+pub async fn stream(State(pages): State<Pages>, head: Parts) -> Response {
+    // As on the page that follows it.
+    let auth = Asked::of(head.uri.query()).given("auth");
+    let visitor = match visitor(&pages, &head, auth.as_deref()).await {
+        Ok(visitor) => visitor,
+        Err(failure) => return problem(&failure),
+    };
+    let response = follow(&pages.app, pages.events, &visitor.identity, &head).await.into_response();
+    match visitor.login {
+        Some(login) => response.map(|body| until_logged_out(body, pages.logins, login)),
+        None => response,
+    }
+}
+
+/// The stream ends with the login.
+fn until_logged_out(body: Body, logins: Arc<Logins>, login: LoginId) -> Body {
+    let out = async move {
+        while logins.find(&login, clock::process_age(), false).is_some() {
+            sleep(LOGIN_LOOKED_UP_EVERY).await;
+        }
+    };
+    Body::from_stream(body.into_data_stream().take_until(Box::pin(out)))
+}
+
+impl Visit<'_> {
+    async fn html(&self, page: Shown) -> Result<String, Failure> {
+        // A page may take a pass over all locks.
+        let _place = take_place(&self.head.extensions, AddressPool::Listings)?;
+        let (engine, viewer) = (&self.pages.app.engine, &self.visitor.identity);
+        let asked = Asked::of(self.head.uri.query());
+        Ok(match page {
+            Shown::Locks => {
+                let view = locks::gather(engine, viewer, asked).await.map_err(Failure::of)?;
+                self.write(|context| locks::page(&view, context))
+            }
+            Shown::Lock => {
+                let name = Name::from(&*asked.text("name"));
+                may_read(viewer, &name)?;
+                let view = lock::gather(engine, viewer, &name).await.map_err(Failure::of)?;
+                self.write(|context| lock::page(&view, context))
+            }
+            Shown::Sessions => {
+                self.needs_every_name()?;
+                let view = sessions::gather(engine, asked).await.map_err(Failure::of)?;
+                self.write(|context| sessions::page(&view, context))
+            }
+            Shown::Session => {
+                self.needs_every_name()?;
+                let view = session::gather(engine, asked.text("handle")).await.map_err(Failure::of)?;
+                self.write(|context| session::page(&view, context))
+            }
+            Shown::Events => {
+                let view = events::gather(engine, viewer, asked);
+                self.write(|context| events::page(&view, context))
+            }
+            Shown::Elections => {
+                let view = elections::gather(engine, viewer, asked).await.map_err(Failure::of)?;
+                self.write(|context| elections::page(&view, context))
+            }
+            Shown::Contention => {
+                let view = contention::gather(engine, viewer, asked);
+                self.write(|context| contention::page(&view, context))
+            }
+            Shown::Cluster => {
+                let cluster = engine.cluster().await;
+                self.write(|context| members::page(&cluster, context))
+            }
+            Shown::Rights => {
+                let quotas = engine.local_quotas_of(caller(viewer, self.head));
+                self.write(|context| rights::page(viewer, &quotas, context))
+            }
+        })
+    }
+
+    /// The holds of a session may have any name, so its counts would reveal others.
+    fn needs_every_name(&self) -> Result<(), Failure> {
+        let sees_all = self.visitor.identity.sees_every_name();
+        if sees_all { Ok(()) } else { Err(Failure::forbidden(sessions::RIGHT, None)) }
+    }
+
+    fn write(&self, page: impl FnOnce(&Context<'_>) -> String) -> String {
+        with_context(self.pages, self.head, Some(&self.visitor), &self.visitor.whom(), page)
+    }
+}
+
+/// Writes a page whose forms are made for `whom`.
+pub fn with_context(
+    pages: &Pages,
+    head: &Parts,
+    visitor: Option<&Visitor>,
+    whom: &[u8],
+    page: impl FnOnce(&Context<'_>) -> String,
+) -> String {
+    let note = Asked::of(head.uri.query()).given("note");
+    page(&Context {
+        viewer: visitor.map(|visitor| &visitor.identity),
+        titles: &|dialect| pages.app.catalog.title(dialect),
+        origin: origin(head),
+        needs_credential: !pages.app.access.is_open(),
+        is_logged_in: visitor.is_some_and(|visitor| visitor.login.is_some()),
+        form_token: pages.logins.form_token(whom),
+        // Anybody can write an address, so only what was signed here is shown.
+        note: note.and_then(|note| pages.logins.verified(&note).map(str::to_owned)),
+    })
+}
+
+/// The page for a failure: it says which right is missing, and looks again where the failure may pass.
+pub fn no_page(
+    pages: &Pages,
+    head: &Parts,
+    failure: &Failure,
+    visitor: Option<&Visitor>,
+    cluster: Option<&ClusterView>,
+) -> Response {
+    let is_read = head.method.is_safe();
+    let trouble = Trouble {
+        title: failure.code.row().title,
+        why: &failure.detail,
+        may_pass: is_read && (failure.code.row().retryable || failure.code == Code::CredentialMissing),
+        cluster,
+    };
+    let whom = visitor.map(Visitor::whom).unwrap_or_default();
+    let html = with_context(pages, head, visitor, &whom, |context| trouble::page(&trouble, context));
+    with_failure_headers(html_page(failure.code.status(), html), failure)
+}

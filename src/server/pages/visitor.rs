@@ -1,0 +1,92 @@
+//! Who visits the console: with a credential in the headers as programs have it, or logged in, with a cookie that is good for
+//! these pages alone.
+
+use super::Pages;
+use crate::access::{Identity, LoginId};
+use crate::base::clock;
+use crate::http::auth::identify_with;
+use crate::http::connection::client;
+use crate::http::{ClientInfo, Code, Failure, header_fields};
+use crate::status::STREAM;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Response;
+use std::time::Duration;
+
+/// By its name a browser keeps the cookie from any other host, and from plain HTTP.
+const TLS_COOKIE: &str = "__Host-latchd";
+/// Over plain HTTP, where browsers take no `Secure` cookie from most hosts.
+const PLAIN_COOKIE: &str = "latchd-console";
+
+/// The script sends it where nobody opened the page: reading it anew is no use of the login.
+const REFRESH: HeaderName = HeaderName::from_static("x-latchd-refresh");
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Who asks for a page.
+pub struct Visitor {
+    pub identity: Identity,
+    /// The login, where there is one.
+    pub login: Option<LoginId>,
+}
+
+impl Visitor {
+    /// Whom the forms of a page are made for.
+    pub fn whom(&self) -> Vec<u8> {
+        match &self.login {
+            Some(login) => of_cookie(login),
+            None => [b"caller".as_slice(), &self.identity.credential.to_be_bytes()].concat(),
+        }
+    }
+}
+
+/// The same for a visitor who is about to log in.
+pub fn of_cookie(id: &LoginId) -> Vec<u8> {
+    [b"cookie".as_slice(), id.as_bytes()].concat()
+}
+
+/// The visitor; `auth` is a secret in the address. A secret that is shown counts before a cookie.
+pub async fn visitor(pages: &Pages, head: &Parts, auth: Option<&str>) -> Result<Visitor, Failure> {
+    let app = &pages.app;
+    if app.access.is_open() || auth.is_some() || shows_secret(&head.headers) {
+        return Ok(Visitor { identity: identify_with(app, head, auth).await?, login: None });
+    }
+    let is_use = !head.headers.contains_key(REFRESH) && head.uri.path() != STREAM;
+    let id = cookie(head);
+    let known = id.and_then(|id| pages.logins.find(&id, clock::process_age(), is_use));
+    match known {
+        Some(identity) => {
+            let unidentified = head.extensions.get::<ClientInfo>().map(|info| &info.unidentified);
+            unidentified.iter().for_each(|request| request.identified());
+            Ok(Visitor { identity, login: id })
+        }
+        None => Err(Failure::new(Code::CredentialMissing, "log in with a password or an API key")),
+    }
+}
+
+/// A credential is in the headers, as programs and a browser's own dialogue have it.
+pub fn shows_secret(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::AUTHORIZATION) || headers.contains_key(X_API_KEY)
+}
+
+/// What the cookie of this browser names.
+pub fn cookie(head: &Parts) -> Option<LoginId> {
+    let name = cookie_name(head);
+    let lines = header_fields::values(&head.headers, header::COOKIE).filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(known, _)| *known == name).and_then(|(_, value)| LoginId::parse(value))
+}
+
+/// Gives the browser its cookie; with no time left it drops it.
+pub fn set_cookie(mut response: Response, head: &Parts, id: Option<&LoginId>, lasts: Duration) -> Response {
+    let (name, value) = (cookie_name(head), id.map(LoginId::as_text).unwrap_or_default());
+    let secure = if client(head).https { "; Secure" } else { "" };
+    let age = lasts.as_secs();
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}; Max-Age={age}");
+    let value = HeaderValue::try_from(text).expect("a cookie of hexadecimal digits");
+    response.headers_mut().append(header::SET_COOKIE, value);
+    response
+}
+
+fn cookie_name(head: &Parts) -> &'static str {
+    if client(head).https { TLS_COOKIE } else { PLAIN_COOKIE }
+}

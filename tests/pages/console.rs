@@ -1,0 +1,232 @@
+//! The console as a browser without a script uses it: logging in and out, and what is done by hand.
+
+use super::{body, lock, with_session};
+use crate::support::client::Client;
+use crate::support::console::{form_token, log_in, post_form};
+use crate::support::http::Response;
+use crate::support::process::Server;
+use crate::support::spec::Spec;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+const PASSWORD: &str = "open sesame";
+const READER: &str = "a reader's key";
+const PART: &str = "a key for a part";
+const COOKIE: &str = "latchd-console";
+
+fn server() -> Server {
+    let entry = |name: &str, secret: &str, rest: &str| {
+        let digest: String = Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{{ name = \"{name}\", sha256 = \"{digest}\", {rest} }}")
+    };
+    let reader = entry("reader", READER, "role = \"read-only\"");
+    let part = entry("part", PART, "role = \"admin\", prefixes = [\"part/\"]");
+    Spec::in_memory().password(PASSWORD).configuration(format!("[access]\nkeys = [{reader}, {part}]\n")).start()
+}
+
+fn browser(server: &Server, secret: &str) -> Client {
+    let mut browser = Client::plain(server).with_header("Accept", "text/html");
+    let answer = log_in(&mut browser, secret);
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/")), "{}", answer.text());
+    browser
+}
+
+fn program(server: &Server) -> Client {
+    with_session(Client::plain(server).with_header("X-API-Key", PASSWORD))
+}
+
+/// Confirms an act on the page that asks for it.
+fn act(browser: &mut Client, act: &str, query: &str, more: &str) -> Response {
+    let asked = browser.get(&format!("/ui/act/{act}?{query}"));
+    assert_eq!(asked.status, 200, "{}", asked.text());
+    let token = form_token(&asked).expect("a form");
+    post_form(browser, &format!("/ui/act/{act}"), &format!("{query}&{more}&form={token}"))
+}
+
+/// Follows an act to the page that says what was done.
+fn done(browser: &mut Client, answer: &Response) -> String {
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    let page = browser.get(answer.header("location").expect("a page")).text();
+    assert!(page.contains("class=\"note\" role=\"status\""), "{page}");
+    page
+}
+
+fn shown(client: &mut Client, name: &str) -> Value {
+    body(&client.get(&format!("/v1/locks?name={name}")))["locks"][0].clone()
+}
+
+#[test]
+fn login_gives_a_cookie_for_the_console_alone_until_the_logout() {
+    let server = server();
+    let mut browser = Client::plain(&server).with_header("Accept", "text/html");
+    let stranger = browser.get("/ui/events?kind=forced");
+    assert_eq!((stranger.status, stranger.header("www-authenticate")), (401, Some("Bearer realm=\"latchd\"")));
+    assert!(stranger.text().contains("name=\"next\" value=\"/ui/events?kind=forced\""), "{}", stranger.text());
+    let before = browser.cookie(COOKIE).expect("a cookie of the form").to_owned();
+
+    let wrong = log_in(&mut browser, "wrong");
+    assert_eq!(wrong.status, 401);
+    assert!(wrong.text().contains("this password or API key is not known") && !wrong.text().contains("wrong\""));
+
+    let right = log_in(&mut browser, PASSWORD);
+    assert_eq!((right.status, right.header("location")), (303, Some("/")), "{}", right.text());
+    let set = right.header("set-cookie").expect("a cookie");
+    assert!(set.contains("; Path=/; HttpOnly; SameSite=Strict; Max-Age=43200"), "{set}");
+    let cookie = browser.cookie(COOKIE).expect("a cookie").to_owned();
+    assert!(cookie != before && !cookie.contains("sesame"), "{cookie}");
+    let page = browser.get("/ui/rights");
+    assert!(page.status == 200 && page.text().contains("Log out"), "{}", page.text());
+
+    for target in ["/v1/locks", "/v1/events", "/metrics"] {
+        assert_eq!(browser.get(target).status, 401, "{target} takes no cookie of the console");
+    }
+    assert_eq!(browser.post("/session", &json!({})).status, 401);
+
+    let token = form_token(&page).expect("the form of the logout");
+    let mut fixed = Client::plain(&server);
+    fixed.set_cookie(COOKIE, &before);
+    assert_eq!(fixed.get("/ui/rights").status, 401, "the cookie from before the login opens nothing");
+    let out = post_form(&mut browser, "/ui/logout", &format!("form={token}"));
+    assert_eq!((out.status, out.header("location")), (303, Some("/ui/login")), "{}", out.text());
+    browser.set_cookie(COOKIE, &cookie);
+    assert_eq!(browser.get("/ui/rights").status, 401, "the old cookie is worth nothing");
+}
+
+#[test]
+fn login_form_is_for_one_browser_and_leads_to_own_pages_only() {
+    let server = server();
+    let mut browser = Client::plain(&server);
+    let token = form_token(&browser.get("/ui/login")).expect("a form");
+    let mut victim = Client::plain(&server);
+    victim.get("/ui/login");
+    let form = format!("form={token}&secret=open+sesame");
+    assert_eq!(post_form(&mut victim, "/ui/login", &form).status, 403, "a form of another browser");
+    assert_eq!(post_form(&mut Client::plain(&server), "/ui/login", &form).status, 403, "no cookie");
+    for site in ["cross-site", "same-site"] {
+        let own = [("Sec-Fetch-Site", site), ("Content-Type", "application/x-www-form-urlencoded")];
+        let answer = browser.try_send_with("POST", "/ui/login", &own, form.as_bytes()).expect("an answer");
+        assert_eq!(answer.status, 403, "{site}");
+    }
+    assert_eq!(browser.send("POST", "/ui/login", form.as_bytes()).status, 415, "JSON");
+    let elsewhere = post_form(&mut browser, "/ui/login", &format!("{form}&next=%2F%2Fevil.example"));
+    assert_eq!((elsewhere.status, elsewhere.header("location")), (303, Some("/")));
+    for _ in 0..10 {
+        log_in(&mut victim, "a guess");
+    }
+    assert_eq!(log_in(&mut victim, "a guess").status, 429, "guesses are throttled as everywhere");
+}
+
+#[test]
+fn acts_need_a_reason_and_say_what_was_done() {
+    let server = server();
+    let (mut browser, mut holder) = (browser(&server, PASSWORD), program(&server));
+    lock(&mut holder, "deploy");
+    let token = shown(&mut holder, "deploy")["holders"][0]["fencing_token"].to_string();
+    let query = format!("name=deploy&token={token}");
+    let page = browser.get(&format!("/ui/act/force-release?{query}")).text();
+    assert!(page.contains(&token) && page.contains("checks fencing tokens"), "{page}");
+    for reason in ["reason=", "reason=%20%20", &format!("reason={}", "r".repeat(257))] {
+        let refused = act(&mut browser, "force-release", &query, reason);
+        assert!(refused.status == 400 && refused.text().contains("a reason is needed"), "{}", refused.text());
+    }
+    let forged = post_form(&mut browser, "/ui/act/force-release", &format!("{query}&reason=x&form=00"));
+    assert_eq!(forged.status, 403, "{}", forged.text());
+    assert_eq!(shown(&mut holder, "deploy")["holders"][0]["fencing_token"].to_string(), token);
+    let forced = act(&mut browser, "force-release", &query, "reason=%3Cscript%3Ealert(1)%3C%2Fscript%3E");
+    assert!(done(&mut browser, &forced).contains(&format!("The hold under token {token} was ended")));
+    assert_eq!(shown(&mut holder, "deploy"), Value::Null);
+    let log = server.stderr();
+    assert!(log.contains("forced the release of \"deploy\": \"<script>"), "{log}");
+
+    let taken = act(&mut browser, "take", "name=deploy", "lease=3600&reason=by+hand");
+    assert!(done(&mut browser, &taken).contains("Give back"));
+    let lock = shown(&mut holder, "deploy");
+    assert_eq!(lock["holders"][0]["metadata"]["reason"], "by hand");
+    let query = format!("name=deploy&token={}", lock["holders"][0]["fencing_token"]);
+    let again = act(&mut browser, "take", "name=deploy", "lease=3600&reason=x");
+    assert!(again.status == 409 && again.text().contains("The lock is held"), "{}", again.text());
+    let given = act(&mut browser, "give-back", &query, "reason=over");
+    assert!(done(&mut browser, &given).contains("You gave the lock back"));
+    assert_eq!(shown(&mut holder, "deploy"), Value::Null);
+}
+
+#[test]
+fn sessions_and_waiters_are_ended_and_their_clients_told() {
+    let server = server();
+    let (mut browser, mut holder, mut waiter) = (browser(&server, PASSWORD), program(&server), program(&server));
+    lock(&mut holder, "busy");
+    let waiting = std::thread::spawn(move || {
+        let answer = waiter.post("/v1/lock", &json!({"name": "busy", "wait_timeout_seconds": 60}));
+        body(&answer)["locked"] == true
+    });
+    let handle = loop {
+        let page = browser.get("/ui/lock?name=busy").text();
+        if let Some((_, rest)) = page.split_once("waiter=") {
+            break rest[..12].to_owned();
+        }
+    };
+    let dropped = act(&mut browser, "drop-waiter", &format!("name=busy&waiter={handle}"), "reason=late");
+    assert!(done(&mut browser, &dropped).contains("The waiter was dropped"));
+    assert!(!waiting.join().expect("it is answered"), "nothing was granted");
+    assert!(server.stderr().contains("dropped a waiter of \"busy\": \"late\""), "{}", server.stderr());
+
+    let session = shown(&mut holder, "busy")["holders"][0]["session"].as_str().expect("a handle").to_owned();
+    let ended = act(&mut browser, "end-session", &format!("handle={session}"), "reason=hangs");
+    assert!(done(&mut browser, &ended).contains("No such session"));
+    assert_eq!(shown(&mut holder, "busy"), Value::Null);
+    assert!(server.stderr().contains(&format!("ended the session {session}: \"hangs\"")), "{}", server.stderr());
+}
+
+#[test]
+fn refusal_names_the_right_that_is_missing() {
+    let server = server();
+    let mut holder = program(&server);
+    for name in ["secret", "part/own"] {
+        lock(&mut holder, name);
+    }
+    let token = shown(&mut holder, "secret")["holders"][0]["fencing_token"].to_string();
+    let force = format!("/ui/act/force-release?name=secret&token={token}");
+    let mut reader = browser(&server, READER);
+    let refused = reader.get(&force);
+    assert_eq!(refused.status, 403);
+    assert!(refused.text().contains("lacks the right to force the release of the lock &quot;secret&quot;"));
+    assert!(!reader.get("/ui/lock?name=secret").text().contains("/ui/act/"), "what nobody may is not offered");
+
+    let mut part = browser(&server, PART);
+    let handle = shown(&mut holder, "secret")["holders"][0]["session"].as_str().expect("a handle").to_owned();
+    for target in [&force, "/ui/lock?name=secret", "/ui/sessions", &format!("/ui/act/end-session?handle={handle}")] {
+        let refused = part.get(target);
+        assert!(refused.status == 403 && refused.text().contains("lacks the right"), "{target}: {}", refused.text());
+    }
+    for target in ["/", "/?sort=age", "/?prefix=s", "/ui/events", "/ui/elections", "/ui/lock?name=part%2Fown"] {
+        let page = part.get(target);
+        assert!(page.status == 200 && !page.text().contains("secret"), "{target}: {}", page.text());
+    }
+    assert!(part.get("/").text().contains("part/own") && part.get("/ui/events").text().contains("part/own"));
+}
+
+#[test]
+fn orders_and_searches_show_what_they_say() {
+    let server = Spec::in_memory().start();
+    let mut client = with_session(Client::plain(&server));
+    for (name, lease) in [("job/b", 300), ("job/a", 100), ("other", 200)] {
+        let asked = json!({"name": name, "lock_timeout_seconds": lease});
+        assert_eq!(body(&client.post("/v1/lock", &asked))["locked"], true);
+    }
+    let mut rows = |target: &str| {
+        let page = client.get(target).text();
+        let rows: Vec<String> = page
+            .split("class=\"name\" href=\"/ui/lock?name=")
+            .skip(1)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|rest| rest.split('"').next().unwrap_or_default().replace("%2F", "/"))
+            .collect();
+        rows
+    };
+    assert_eq!(rows("/?sort=age"), ["job/b", "job/a", "other"]);
+    assert_eq!(rows("/?sort=end"), ["job/a", "other", "job/b"]);
+    assert_eq!(rows("/?sort=name&has=o&prefix=job"), ["job/a", "job/b"]);
+    assert_eq!(rows("/?has=the"), ["other"]);
+    assert_eq!(rows("/?state=contended"), Vec::<String>::new());
+}
