@@ -31,6 +31,6 @@ pub mod trouble;
 mod tests;
 
 pub use asked::{Asked, Href};
-pub use docs::{docs_page, errors_page};
+pub use docs::{Service, docs_page, errors_page};
 pub use frame::{Context, LOGOUT, STREAM, Section, Titles};
 pub use html::Html;

@@ -115,4 +115,18 @@ mod tests {
         let short = frozen.ranked(&filter, LockOrder::Oldest, None, (9, 1), NOW);
         assert_eq!((names(&short), short.last == first.last), (vec!["b".to_owned()], false), "bytes bound a page");
     }
+
+    #[test]
+    fn page_of_a_hundred_thousand_locks_takes_one_short_pass() {
+        let all: Vec<String> = (0..100_000).map(|number| format!("load/{number}")).collect();
+        let held: Vec<(&str, u64, u64)> =
+            (0..).zip(&all).map(|(number, name)| (&**name, number % 977, 2_000 + number)).collect();
+        let frozen = frozen(&held);
+        let begun = crate::base::clock::process_age();
+        let page = frozen.ranked(&LockFilter::default(), LockOrder::EndingFirst, None, (100, 1 << 20), NOW);
+        let took = crate::base::clock::process_age() - begun;
+        assert_eq!((names(&page).len(), page.matching, &*page.locks[99].name), (100, 100_000, "load/99"));
+        // A second is what a page may take in all; this is a build without optimisation, perhaps on a busy machine.
+        assert!(took.as_secs() < 10, "{took:?}");
+    }
 }

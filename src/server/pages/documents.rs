@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 pub struct Documents {
     documentation: Vec<&'static Documentation>,
+    services: Vec<status::Service>,
     name_bytes_max: usize,
     json: OnceLock<Bytes>,
     api_page: OnceLock<Bytes>,
@@ -15,9 +16,13 @@ pub struct Documents {
 }
 
 impl Documents {
-    pub fn new(documentation: Vec<&'static Documentation>, name_bytes_max: usize) -> Documents {
+    pub fn new(
+        documentation: Vec<&'static Documentation>,
+        services: Vec<status::Service>,
+        name_bytes_max: usize,
+    ) -> Documents {
         let (json, api_page, errors_page) = Default::default();
-        Documents { documentation, name_bytes_max, json, api_page, errors_page }
+        Documents { documentation, services, name_bytes_max, json, api_page, errors_page }
     }
 
     /// All answers share one copy: a client that reads nothing would keep its own in memory.
@@ -26,7 +31,7 @@ impl Documents {
     }
 
     pub fn api_page(&self) -> Bytes {
-        self.api_page.get_or_init(|| status::docs_page(&self.parsed()).into()).clone()
+        self.api_page.get_or_init(|| status::docs_page(&self.parsed(), &self.services).into()).clone()
     }
 
     pub fn errors_page(&self) -> Bytes {
@@ -48,7 +53,7 @@ mod tests {
 
     #[test]
     fn every_answer_shares_one_copy_of_a_document() {
-        let documents = Documents::new(Vec::new(), 512);
+        let documents = Documents::new(Vec::new(), Vec::new(), 512);
         for document in [Documents::json, Documents::api_page, Documents::errors_page] {
             assert_eq!(document(&documents).as_ptr(), document(&documents).as_ptr());
         }

@@ -87,7 +87,9 @@ pub fn openapi_json(declarations: &Declarations, config: &Config) -> String {
 
 fn documents(declarations: &Declarations, config: &Config) -> Documents {
     let declared = declarations.iter().filter_map(|declaration| declaration.documentation);
-    Documents::new(declared.chain([&DOCUMENTATION]).collect(), config.locks.name_bytes_max)
+    let services = declarations.iter().flat_map(|declaration| declaration.services);
+    let services = services.map(|service| (service.name, service.descriptors)).collect();
+    Documents::new(declared.chain([&DOCUMENTATION]).collect(), services, config.locks.name_bytes_max)
 }
 
 fn routes() -> Routes<Pages> {

@@ -13,7 +13,8 @@ const EVENTS = ["started", "gap", "granted", "released", "expired", "forced", "v
 
 const freshness = document.getElementById("freshness");
 const trouble = document.getElementById("trouble");
-const followed = document.getElementById("live").dataset.stream;
+const live = document.getElementById("live");
+const followed = live === null ? undefined : live.dataset.stream;
 let stream = null;
 let timer = 0;
 let reading = false;
@@ -133,4 +134,19 @@ if (followed) {
   document.addEventListener("visibilitychange", resume);
   resume();
   plan(PERIOD_MS);
+}
+
+// A button beside each command line puts it into the clipboard, which browsers allow over TLS and on loopback.
+if (navigator.clipboard) {
+  for (const line of document.querySelectorAll("pre.copy")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(line.textContent);
+      button.textContent = "Copied";
+    });
+    line.after(button);
+  }
 }

@@ -2,9 +2,14 @@
 //!
 //! The document is handed in as JSON, so that this page shows exactly what a generated client is made from.
 
+mod curl;
 mod endpoint;
+mod grpc;
 mod parts;
+mod sample;
 mod schema;
+
+pub use grpc::Service;
 
 use super::html::Html;
 use parts::{framed, inline, list, paragraph, text};
@@ -12,15 +17,20 @@ use serde_json::Value;
 
 const METHODS: [&str; 4] = ["get", "post", "put", "delete"];
 
-/// The page of all endpoints, grouped by dialect.
-pub fn docs_page(document: &Value) -> String {
+/// The page of all endpoints, grouped by dialect, and of the gRPC services.
+pub fn docs_page(document: &Value, services: &[Service]) -> String {
     let mut html = Html::default();
     html.raw("<h1>API</h1>\n");
     paragraph(&mut html, text(&document["info"]["description"]));
+    html.raw("<p>In the command lines <code>URL</code> is where the server is, such as ");
+    html.raw("<code>https://127.0.0.1:8443</code>, and <code>jar</code> the cookie jar of a session: ");
+    html.raw("<code>curl -c jar -X POST $URL/session</code>. A self-signed certificate needs <code>-k</code> or ");
+    html.raw("<code>--cacert</code>.</p>\n");
     contents(&mut html, document);
     for tag in list(&document["tags"]) {
         group(&mut html, document, tag);
     }
+    grpc::services(&mut html, services);
     schema::named_schemas(&mut html, document);
     framed("API · latchd", html)
 }
@@ -33,7 +43,7 @@ pub fn errors_page(document: &Value) -> String {
     html.raw("<code>application/problem+json</code>, and its <code>type</code> points into this table. ");
     html.raw("<code>code</code> is stable. <code>retryable</code> means that the same request may succeed later and ");
     html.raw("that sending it again does no harm.</p>\n");
-    html.raw("<div class=\"frame\"><table class=\"rows\"><thead><tr><th>Code</th><th>Status</th><th>Retryable</th>");
+    html.raw("<div class=\"frame\" role=\"region\" tabindex=\"0\" aria-label=\"Errors\"><table class=\"rows\"><thead><tr><th>Code</th><th>Status</th><th>Retryable</th>");
     html.raw("<th>Meaning and what to do</th></tr></thead><tbody>\n");
     list(&document["x-error-codes"]).iter().for_each(|row| error(&mut html, row));
     html.raw("</tbody></table></div>\n");
@@ -60,7 +70,7 @@ fn contents(html: &mut Html, document: &Value) {
         }
         html.raw("</ul></li>\n");
     }
-    html.raw("<li><a href=\"#shapes\">Shapes</a></li></ul>\n");
+    html.raw("<li><a href=\"#grpc\">gRPC</a></li><li><a href=\"#shapes\">Shapes</a></li></ul>\n");
 }
 
 fn group(html: &mut Html, document: &Value, tag: &Value) {
@@ -68,7 +78,7 @@ fn group(html: &mut Html, document: &Value, tag: &Value) {
     html.raw("<h2 id=\"").text(anchor(name)).raw("\">").text(name).raw("</h2>\n");
     paragraph(html, text(&tag["description"]));
     for (path, method, operation) in operations(document, name) {
-        endpoint::endpoint(html, path, method, operation, list(&document["x-error-codes"]));
+        endpoint::endpoint(html, document, path, method, operation);
     }
 }
 
@@ -109,7 +119,7 @@ mod tests {
             }}},
             "components": {"schemas": {"Ask": {"properties": {"a": {"type": "string", "description": "It."}}}}},
         });
-        let shown = docs_page(&document);
+        let shown = docs_page(&document, &[]);
         for part in [
             "About &lt;all&gt;.",
             "<h2 id=\"locks---more\">Locks &amp; more</h2>",
@@ -118,6 +128,7 @@ mod tests {
             "/lock/{name}",
             "at most 128 characters",
             "&lt;b&gt;",
+            "<pre class=\"copy\" tabindex=\"0\">curl -u :PASSWORD &quot;$URL/lock/NAME&quot; -d &#39;{&quot;a&quot;:&quot;&lt;b&gt;&quot;}&#39;</pre>",
             "<a href=\"/docs/errors#held\"><code>held</code></a>",
             "href=\"#shape-Ask\"",
             "id=\"shape-Ask\"",

@@ -8,7 +8,8 @@ const TEMPLATE: &str = include_str!("../assets/docs.html");
 
 /// The page around what is shown.
 pub fn framed(title: &'static str, body: Html) -> String {
-    fill(TEMPLATE, vec![("title", Html::of(title)), ("body", body)])
+    let version = Html::of(env!("CARGO_PKG_VERSION"));
+    fill(TEMPLATE, vec![("title", Html::of(title)), ("version", version), ("body", body)])
 }
 
 /// A text of the document; empty where it is missing.

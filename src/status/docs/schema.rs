@@ -23,7 +23,7 @@ fn fields(html: &mut Html, schema: &Value) {
         return;
     };
     let required: Vec<&str> = list(&schema["required"]).iter().map(text).collect();
-    html.raw("<div class=\"frame\"><table class=\"rows\"><thead><tr><th>Field</th><th>Value</th><th>Meaning</th></tr>");
+    html.raw("<div class=\"frame\" role=\"region\" tabindex=\"0\" aria-label=\"Fields\"><table class=\"rows\"><thead><tr><th>Field</th><th>Value</th><th>Meaning</th></tr>");
     html.raw("</thead><tbody>\n");
     for (name, property) in properties {
         html.raw("<tr><td><code>").text(name).raw("</code>");
