@@ -1,7 +1,6 @@
 //! `Engine`: all that other rooms may ask of the lock service. Each call goes to the part that owns it.
 
 use super::backup::Backup;
-use super::contention::{Contention, ContentionOrder, SlowTimes};
 use super::error::{EngineError, Fault};
 use super::events::{EventFilter, EventId, Subscription, SubscriptionsFull};
 use super::options::EngineOptions;
@@ -322,18 +321,6 @@ impl Engine {
         with_state: bool,
     ) -> Result<Subscription, SubscriptionsFull> {
         Subscription::new(self.parts.event_source.clone(), self.consistency, filter, after, with_state)
-    }
-
-    /// Of the locks whose name begins with one of these prefixes, the first in this order of those that were waited for
-    /// lately, as this node has seen it.
-    pub fn contention(&self, prefixes: &[String], order: ContentionOrder, limit: usize) -> Contention {
-        let host = &self.parts.reader.host;
-        host.contention.read(prefixes, order, limit, self.now(), || host.table())
-    }
-
-    /// From now on waits and holds that last this long are logged.
-    pub fn log_slow_locks(&self, times: SlowTimes) {
-        self.parts.reader.host.slow_locks.set_times(times);
     }
 
     pub fn overview(&self) -> Overview {

@@ -3,6 +3,7 @@
 use super::acts::{self, Kind, Target};
 use super::asked::Href;
 use super::frame::{Context, Page, STREAM, Section};
+use super::history;
 use super::html::Html;
 use super::human::{Count, Grouped, Span};
 use super::names::link;
@@ -10,7 +11,7 @@ use super::owner;
 use super::table::{Column, cell, empty, facts, figure, number, table, text};
 use crate::access::Identity;
 use crate::domain::view::{Blocking, HoldView, LockView, Mode, WaiterView};
-use crate::domain::{Name, SHARED, Timestamp};
+use crate::domain::{Name, PastHold, SHARED, Timestamp};
 use crate::engine::{Engine, Fault};
 
 pub use super::names::LOCK as PATH;
@@ -25,6 +26,8 @@ pub struct OneLock {
     /// `None` where nobody has it or waits for it.
     pub lock: Option<LockView>,
     pub blocking: Vec<Blocking>,
+    /// `None` where the history is not kept yet, because an older node takes part.
+    pub past: Option<Vec<PastHold>>,
     pub now: Timestamp,
 }
 
@@ -33,7 +36,8 @@ pub async fn gather(engine: &Engine, viewer: &Identity, name: &Name) -> Result<O
     let (lock, now) = engine.lock_with_queue(name).await?;
     let mut blocking = engine.local_blocking(name, STEPS_SHOWN);
     blocking.retain(|step| viewer.may_read(&step.name));
-    Ok(OneLock { name: name.clone(), lock, blocking, now })
+    let past = engine.history(name, history::SHOWN).await.ok();
+    Ok(OneLock { name: name.clone(), lock, blocking, past, now })
 }
 
 pub fn page(view: &OneLock, context: &Context<'_>) -> String {
@@ -54,6 +58,7 @@ pub fn page(view: &OneLock, context: &Context<'_>) -> String {
             empty(&mut body, "Free", next);
         }
     }
+    view.past.iter().for_each(|past| history::section(&mut body, past, view.now, context));
     let mut heading = Html::default();
     heading.raw("<span class=\"name\">").text(&view.name).raw("</span>");
     let page = Page {

@@ -13,6 +13,7 @@ mod docs;
 pub mod elections;
 pub mod events;
 mod frame;
+mod history;
 mod html;
 mod human;
 pub mod lock;

@@ -5,7 +5,7 @@ use super::frame::Context;
 use super::html::Html;
 use super::human::Span;
 use crate::domain::view::{HoldView, OwnerView, WaiterView};
-use crate::domain::{Dialect, Metadata, SessionId, Terms, Timestamp};
+use crate::domain::{Dialect, Metadata, PastHold, SessionId, Terms, Timestamp};
 use std::time::Duration;
 
 /// A lease that ends this soon is shown as such.
@@ -20,6 +20,14 @@ pub fn of_hold(context: &Context<'_>, hold: &HoldView) -> Html {
 
 pub fn of_waiter(context: &Context<'_>, waiter: &WaiterView) -> Html {
     owner(context, &waiter.metadata, waiter.terms.as_deref(), waiter.shown_label(), waiter.session, waiter.dialect)
+}
+
+pub fn of_past(context: &Context<'_>, hold: &PastHold) -> Html {
+    let mut html = owner(context, &hold.metadata, None, hold.label(), hold.session(), hold.dialect);
+    if let Some(value) = hold.value() {
+        html.raw("<span class=\"via\">led as <bdi>").text(value).raw("</bdi></span>");
+    }
+    html
 }
 
 fn owner(

@@ -145,7 +145,7 @@ fn names_labels_and_metadata_cannot_become_markup() {
     let owner = OwnerView { session: None, label: Some(HOSTILE.into()), dialect: Dialect::RaftLockGrpc };
     let (name, since) = (HOSTILE.into(), Timestamp(0));
     let blocking = vec![Blocking { name, waiter: owner.clone(), since, by: owner, token: Token(5) }];
-    let one = OneLock { name: HOSTILE.into(), lock: Some(lock), blocking, now: NOW };
+    let one = OneLock { name: HOSTILE.into(), lock: Some(lock), blocking, past: Some(Vec::new()), now: NOW };
     let page = seen(|context| lock::page(&one, context));
     assert!(!page.contains("<script>alert"), "{page}");
     assert!(page.contains("under token 5") && page.matches(ESCAPED).count() >= 10, "{page}");
@@ -184,7 +184,7 @@ fn page_has_no_inline_code_and_no_foreign_links() {
 
 #[test]
 fn each_page_has_one_heading_landmarks_and_a_way_back() {
-    let one = OneLock { name: "a/b".into(), lock: None, blocking: Vec::new(), now: NOW };
+    let one = OneLock { name: "a/b".into(), lock: None, blocking: Vec::new(), past: Some(Vec::new()), now: NOW };
     for page in [
         shown(&view("", Vec::new())),
         seen(|context| lock::page(&one, context)),

@@ -14,8 +14,8 @@ fn listings_agree_with_views() {
     let after = prop::option::of(prop::sample::select(vec!["", "a", "aa", "ab", "b", "z"]));
     for_all((steps(), filter, after), |(script, (prefixes, held, contended), after)| {
         let (_, table) = driver::play(&script, |_| Ok(())).map_err(TestCaseError::fail)?;
-        let filter =
-            LockFilter { prefixes: prefixes.iter().map(|prefix| (*prefix).to_owned()).collect(), held, contended };
+        let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+        let filter = LockFilter { prefixes, held, contended, ..LockFilter::default() };
         let after = after.map(Name::from);
         let frozen = table.freeze();
         let listed: Vec<String> =

@@ -1,6 +1,7 @@
-//! What only the console asks of [`Engine`]: other orders, who is in the way of whom, what has just happened, and that a
-//! waiter leaves.
+//! What [`Engine`] tells those who look into what is stuck: other orders, who is in the way of whom, what has just happened,
+//! which locks are waited for; and that a waiter leaves.
 
+use super::contention::{Contention, ContentionOrder, SlowTimes};
 use super::error::Fault;
 use super::events::{EventId, LockEvent, PublishedEvent};
 use super::facade::Engine;
@@ -55,5 +56,17 @@ impl Engine {
     /// answer was not delivered, the hold ends.
     pub async fn drop_waiter(&self, name: Name, key: HoldKey) -> Result<(), Fault> {
         self.parts.submitter.drop_waiter(name, key).await
+    }
+
+    /// Of the locks whose name begins with one of these prefixes, the first in this order of those that were waited for
+    /// lately, as this node has seen it.
+    pub fn contention(&self, prefixes: &[String], order: ContentionOrder, limit: usize) -> Contention {
+        let host = &self.parts.reader.host;
+        host.contention.read(prefixes, order, limit, self.now(), || host.table())
+    }
+
+    /// From now on waits and holds that last this long are logged.
+    pub fn log_slow_locks(&self, times: SlowTimes) {
+        self.parts.reader.host.slow_locks.set_times(times);
     }
 }
