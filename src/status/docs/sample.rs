@@ -4,7 +4,7 @@ use super::parts::{list, text};
 use serde_json::{Map, Value, json};
 
 /// Shapes within shapes are followed so deep.
-const DEPTH_MAX: usize = 6;
+const DEPTH_MAX: usize = 16;
 
 /// A sample of a body or an answer of this kind.
 pub fn of_content(document: &Value, content: &Value) -> Option<Value> {
