@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq as _;
 
+use super::ending::Ending;
 use super::identity::Identity;
 use super::seal::random;
 use crate::base::codec::hex;
@@ -106,7 +107,8 @@ impl Logins {
 
     fn lasts(&self, login: &Login, now: Duration) -> bool {
         let (idle, age) = (now.saturating_sub(login.used), now.saturating_sub(login.begun));
-        idle < self.times.idle && age < self.times.longest
+        let has_ended = login.identity.ending().is_some_and(Ending::has_come);
+        idle < self.times.idle && age < self.times.longest && !has_ended
     }
 
     fn digest(&self, id: &LoginId) -> [u8; blake3::OUT_LEN] {

@@ -3,7 +3,7 @@
 //! `edge` surrounds every request. Each dialect checks credentials itself, because each has its own answer to a missing
 //! one.
 
-use super::pages::{self, Pages};
+use super::pages;
 use crate::config::Config;
 use crate::http::declaration::{Declarations, Fallback, Path};
 use crate::http::problem::problem;
@@ -24,7 +24,7 @@ pub fn declarations() -> Vec<&'static Declaration> {
 
 /// The router of these declarations and of the pages, and the labels under which requests are counted.
 pub fn compose(declarations: &Declarations, app: &AppState, config: &Config) -> (Router, RouteLabels) {
-    let pages = Pages::new(declarations, app, config);
+    let pages = pages::state(declarations, app, config);
     let (mut router, mut labels, mut fallbacks) = (Router::new(), RouteLabels::default(), Vec::new());
     for declaration in declarations {
         let routes = (declaration.routes)(app, config);

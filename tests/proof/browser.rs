@@ -52,6 +52,8 @@ impl Person<'_> {
         self.browser.fill("#secret", PASSWORD);
         self.browser.click("button.main");
         self.browser.wait_for_text("Log out");
+        // It tells of the answer that asked for the login.
+        self.browser.complaints();
     }
 
     /// Follows the link of an act, gives a reason and confirms.

@@ -75,10 +75,9 @@ impl Browser {
         self.command("POST", &format!("element/{field}/value"), &json!({"text": text}));
     }
 
-    /// Clicks on the first element that a CSS selector finds.
+    /// Clicks on the first element that a CSS selector finds, at once: a page may exchange its elements at any time.
     pub fn click(&self, selector: &str) {
-        let found = self.element(selector);
-        self.command("POST", &format!("element/{found}/click"), &json!({}));
+        self.evaluate(&format!("document.querySelector({}).click()", json!(selector)));
     }
 
     fn element(&self, selector: &str) -> String {

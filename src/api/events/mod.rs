@@ -117,7 +117,7 @@ pub async fn follow(app: &AppState, options: EventOptions, viewer: &Identity, he
     // The URL of all locks, for a state that has no room for them.
     let full_listing = format!("/v1/locks?prefix={}", utf8_percent_encode(&prefix, NON_ALPHANUMERIC));
     let connection = head.extensions.get::<ClientInfo>().map(|info| info.connection.clone());
-    let body = stream::body(reader, viewer, of_election, full_listing, options, connection);
+    let body = stream::body(reader, viewer.clone(), of_election, full_listing, options, connection);
     let response = with_body(StatusCode::OK, Some(EVENT_STREAM), body);
     Ok(uncached(with_header(response, X_ACCEL_BUFFERING, "no")))
 }

@@ -1,10 +1,9 @@
 //! What is done in the console by hand: the page that asks, and the act itself, after which the browser is sent on.
 
-use super::Pages;
-use super::console::{no_page, with_context};
+use super::answer::{html_page, no_page, with_context};
 use super::form;
-use super::html_page;
 use super::login::{refused, see_other};
+use super::state::Pages;
 use super::visitor::{Visitor, shows_secret, visitor};
 use crate::access::Identity;
 use crate::domain::view::{HoldView, LockView, SessionView, WaiterView};

@@ -1,22 +1,18 @@
 //! The pages of the console: who may see each, and what is answered where one cannot be shown.
 
+use super::answer::{html_page, no_page, with_context};
 use super::login::{own_page, refused};
+use super::state::Pages;
 use super::visitor::{Visitor, shows_secret, visitor};
-use super::{Pages, html_page, origin};
 use crate::access::{AddressPool, LoginId, Logins};
 use crate::api::events::follow;
 use crate::base::clock;
 use crate::domain::Name;
-use crate::engine::ClusterView;
+use crate::http::Failure;
 use crate::http::address_limits::take_place;
 use crate::http::auth::{caller, may_read};
 use crate::http::problem::problem;
-use crate::http::respond::with_failure_headers;
-use crate::http::{Code, Failure};
-use crate::status::trouble::Trouble;
-use crate::status::{
-    Asked, Context, contention, elections, events, lock, locks, members, rights, session, sessions, trouble,
-};
+use crate::status::{Asked, Context, contention, elections, events, lock, locks, members, rights, session, sessions};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -160,45 +156,4 @@ impl Visit<'_> {
     fn write(&self, page: impl FnOnce(&Context<'_>) -> String) -> String {
         with_context(self.pages, self.head, Some(&self.visitor), &self.visitor.whom(), page)
     }
-}
-
-/// Writes a page whose forms are made for `whom`.
-pub fn with_context(
-    pages: &Pages,
-    head: &Parts,
-    visitor: Option<&Visitor>,
-    whom: &[u8],
-    page: impl FnOnce(&Context<'_>) -> String,
-) -> String {
-    let note = Asked::of(head.uri.query()).given("note");
-    page(&Context {
-        viewer: visitor.map(|visitor| &visitor.identity),
-        titles: &|dialect| pages.app.catalog.title(dialect),
-        origin: origin(head),
-        needs_credential: !pages.app.access.is_open(),
-        is_logged_in: visitor.is_some_and(|visitor| visitor.login.is_some()),
-        form_token: pages.logins.form_token(whom),
-        // Anybody can write an address, so only what was signed here is shown.
-        note: note.and_then(|note| pages.logins.verified(&note).map(str::to_owned)),
-    })
-}
-
-/// The page for a failure: it says which right is missing, and looks again where the failure may pass.
-pub fn no_page(
-    pages: &Pages,
-    head: &Parts,
-    failure: &Failure,
-    visitor: Option<&Visitor>,
-    cluster: Option<&ClusterView>,
-) -> Response {
-    let is_read = head.method.is_safe();
-    let trouble = Trouble {
-        title: failure.code.row().title,
-        why: &failure.detail,
-        may_pass: is_read && (failure.code.row().retryable || failure.code == Code::CredentialMissing),
-        cluster,
-    };
-    let whom = visitor.map(Visitor::whom).unwrap_or_default();
-    let html = with_context(pages, head, visitor, &whom, |context| trouble::page(&trouble, context));
-    with_failure_headers(html_page(failure.code.status(), html), failure)
 }

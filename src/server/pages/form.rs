@@ -1,6 +1,6 @@
 //! The forms of the console: how they are read, and what shows that this visitor's own page has sent them.
 
-use super::Pages;
+use super::state::Pages;
 use crate::http::{Code, Failure, header_fields};
 use crate::status::Asked;
 use axum::body::Body;

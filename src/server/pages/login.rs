@@ -1,9 +1,9 @@
 //! Logging in to the console, and out.
 
-use super::console::{no_page, with_context};
+use super::answer::{html_page, no_page, protected, with_context};
 use super::form;
+use super::state::Pages;
 use super::visitor::{cookie, of_cookie, set_cookie, visitor};
-use super::{Pages, html_page, protected};
 use crate::access::LoginId;
 use crate::base::clock;
 use crate::http::auth::identify_secrets;
@@ -54,7 +54,7 @@ async fn logged_in(pages: &Pages, head: &Parts, body: Body) -> Result<Response, 
         Err(failure) => return Err((failure, next)),
     };
     let unidentified = head.extensions.get::<ClientInfo>().map(|info| &info.unidentified);
-    unidentified.iter().for_each(|request| request.identified());
+    unidentified.iter().for_each(|request| request.identified(&identity));
     // Another id than the browser had before: nobody else can know it.
     before.iter().for_each(|before| pages.logins.end(before));
     let id = pages.logins.begin(identity, clock::process_age());

@@ -1,37 +1,37 @@
 //! The pages for people and the documents for machines: their routes, rights and headers.
 
 mod acts;
+mod answer;
 mod console;
 mod documents;
 mod form;
 mod login;
+mod state;
 mod visitor;
 
 use super::probes;
 use crate::access::{LoginTimes, Logins};
 use crate::config::Config;
-use crate::engine::events::EventOptions;
 use crate::http::compression::compressed;
 use crate::http::declaration::{Declarations, Path, get, post};
 use crate::http::endpoint::{Chapter, Documentation, HeaderTooLarge};
 use crate::http::respond::{JSON, with_body, with_header};
-use crate::http::{AppState, ClientInfo, Routes};
+use crate::http::{AppState, Routes};
 use crate::status::acts::Kind;
-use crate::status::assets::{self, Asset, CONTENT_SECURITY_POLICY};
+use crate::status::assets::{self, Asset};
 use crate::status::{self, LOGOUT, STREAM, Section, lock, session};
+use answer::{html_page, protected};
 use axum::Router;
-use axum::extract::{FromRef, Request, State};
-use axum::http::request::Parts;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::MethodRouter;
 use console::{Shown, show, stream};
 use documents::Documents;
+pub use state::Pages;
 use std::sync::Arc;
 use utoipa::ToSchema;
-
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// The path that shows the page of locks to requests for HTML.
 const STATUS: &str = "/status";
@@ -48,30 +48,14 @@ const DOCUMENTATION: Documentation = Documentation {
     schemas: |_| (),
 };
 
-/// The state of the pages.
-#[derive(Clone)]
-pub struct Pages {
-    app: AppState,
-    documents: Arc<Documents>,
-    events: EventOptions,
-    logins: Arc<Logins>,
-}
-
-impl Pages {
-    pub fn new(declarations: &Declarations, app: &AppState, config: &Config) -> Pages {
-        let times = LoginTimes { idle: config.console.idle_timeout, longest: config.console.login_max };
-        Pages {
-            app: AppState::clone(app),
-            documents: Arc::new(documents(declarations, config)),
-            events: config.events,
-            logins: Arc::new(Logins::new(times)),
-        }
-    }
-}
-
-impl FromRef<Pages> for AppState {
-    fn from_ref(pages: &Pages) -> AppState {
-        AppState::clone(&pages.app)
+/// The state of the pages of a server with these declarations.
+pub fn state(declarations: &Declarations, app: &AppState, config: &Config) -> Pages {
+    let times = LoginTimes { idle: config.console.idle_timeout, longest: config.console.login_max };
+    Pages {
+        app: AppState::clone(app),
+        documents: Arc::new(documents(declarations, config)),
+        events: config.events,
+        logins: Arc::new(Logins::new(times)),
     }
 }
 
@@ -208,15 +192,6 @@ fn acts(kind: Kind) -> MethodRouter<Pages> {
     get(ask).post(act)
 }
 
-/// The origin under which the client reached this server, as far as the request shows.
-fn origin(head: &Parts) -> String {
-    let is_tls = head.extensions.get::<ClientInfo>().is_some_and(|info| info.client.https);
-    let scheme = if is_tls { "https" } else { "http" };
-    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| head.uri.authority().map(|authority| authority.as_str()));
-    format!("{scheme}://{}", host.unwrap_or("127.0.0.1"))
-}
-
 /// Whether `Accept` names HTML, as browsers do; `*/*` alone is what clients of the JSON send.
 fn wants_html(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -235,18 +210,6 @@ fn file(asset: Asset) -> Response {
     let content_type = HeaderValue::from_static(asset.content_type);
     let response = with_body(StatusCode::OK, Some(content_type), asset.content);
     protected(with_header(response, header::CACHE_CONTROL, "max-age=300"))
-}
-
-fn html_page(status: StatusCode, html: impl Into<axum::body::Body>) -> Response {
-    let response = with_header(with_body(status, Some(HTML), html), header::CACHE_CONTROL, "no-store");
-    protected(response)
-}
-
-/// What keeps a browser from loading or believing anything else.
-fn protected(response: Response) -> Response {
-    let response = with_header(response, header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
-    // Not less: without it browsers hide the origin of our own forms.
-    with_header(response, header::REFERRER_POLICY, "same-origin")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Who visits the console: with a credential in the headers as programs have it, or logged in, with a cookie that is good for
 //! these pages alone.
 
-use super::Pages;
+use super::state::Pages;
 use crate::access::{Identity, LoginId};
 use crate::base::clock;
 use crate::http::auth::identify_with;
@@ -56,7 +56,7 @@ pub async fn visitor(pages: &Pages, head: &Parts, auth: Option<&str>) -> Result<
     match known {
         Some(identity) => {
             let unidentified = head.extensions.get::<ClientInfo>().map(|info| &info.unidentified);
-            unidentified.iter().for_each(|request| request.identified());
+            unidentified.iter().for_each(|request| request.identified(&identity));
             Ok(Visitor { identity, login: id })
         }
         None => Err(Failure::new(Code::CredentialMissing, "log in with a password or an API key")),

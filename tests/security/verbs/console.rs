@@ -1,8 +1,9 @@
 //! What is done by hand in the console.
 
 use super::own::token_held;
-use super::{Asked, Caller, Verb, changes, check, held_by_session, nothing, reads, session};
+use super::{Asked, Caller, Verb, administers, changes, check, held_by_session, nothing, reads, session};
 use crate::support::console::{form_token, post_form};
+use serde_json::json;
 
 /// Sends the form of an act, with a token that this caller got: of the page that asks, or of another one.
 fn acted(caller: &mut Caller, act: &str, query: &str) -> bool {
@@ -19,11 +20,12 @@ fn session_held(admin: &mut Caller, name: &str) -> (String, String) {
     (shown["holders"][0]["session"].as_str().expect("a handle").to_owned(), cookie)
 }
 
-/// A hold that was taken by hand.
+/// A hold that the admin is said to have taken by hand.
 fn taken(admin: &mut Caller, name: &str) -> (String, String) {
-    assert!(acted(admin, "take", &format!("name={name}")));
-    let shown = admin.http.get(&format!("/v1/locks/{name}")).json();
-    (shown["holders"][0]["fencing_token"].to_string(), String::new())
+    let (_, cookie) = session(admin, name);
+    let asked = json!({"name": name, "metadata": {"taken by hand by": "command-line-key-1"}});
+    let taken = admin.http.post("/v1/lock", &asked).json();
+    (taken["fencing_token"].to_string(), cookie)
 }
 
 /// The handle of a waiter, as the page of its lock names it.
@@ -39,17 +41,17 @@ fn shows(caller: &mut Caller, page: &str) -> bool {
 }
 
 const CONSOLE: [Verb; 11] = [
-    changes("POST /ui/act/force-release", token_held, |caller, asked| {
+    administers("POST /ui/act/force-release", token_held, |caller, asked| {
         acted(caller, "force-release", &format!("name={}&token={}", asked.name, asked.proof))
     }),
-    changes("POST /ui/act/drop-waiter", waiter, |caller, asked| {
+    administers("POST /ui/act/drop-waiter", waiter, |caller, asked| {
         acted(caller, "drop-waiter", &format!("name={}&waiter={}", asked.name, asked.proof))
     }),
-    changes("POST /ui/act/end-session", session_held, |caller, asked| {
+    administers("POST /ui/act/end-session", session_held, |caller, asked| {
         acted(caller, "end-session", &format!("handle={}", asked.proof))
     }),
-    changes("POST /ui/act/take", nothing, |caller, asked| acted(caller, "take", &format!("name={}", asked.name))),
-    changes("POST /ui/act/give-back", taken, |caller, asked| {
+    administers("POST /ui/act/take", nothing, |caller, asked| acted(caller, "take", &format!("name={}", asked.name))),
+    administers("POST /ui/act/give-back", taken, |caller, asked| {
         acted(caller, "give-back", &format!("name={}&token={}", asked.name, asked.proof))
     }),
     changes("GET /ui/act/force-release", token_held, |caller, asked| {
