@@ -6,7 +6,7 @@ use crate::access::{Identity, LoginId};
 use crate::base::clock;
 use crate::http::auth::identify_with;
 use crate::http::connection::client;
-use crate::http::{ClientInfo, Code, Failure, header_fields};
+use crate::http::{ClientInfo, Code, Failure, header_fields, rates};
 use crate::status::STREAM;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -57,6 +57,7 @@ pub async fn visitor(pages: &Pages, head: &Parts, auth: Option<&str>) -> Result<
         Some(identity) => {
             let unidentified = head.extensions.get::<ClientInfo>().map(|info| &info.unidentified);
             unidentified.iter().for_each(|request| request.identified(&identity));
+            rates::admit(app, &identity, head)?;
             Ok(Visitor { identity, login: id })
         }
         None => Err(Failure::new(Code::CredentialMissing, "log in with a password or an API key")),
