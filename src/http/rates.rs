@@ -38,7 +38,7 @@ pub fn keeps_or_ends(method: &Method, path: &str) -> bool {
 }
 
 /// Counts a request over HTTP.
-pub(super) fn admit(app: &App, identity: &Identity, head: &Parts) -> Result<(), Failure> {
+pub fn admit(app: &App, identity: &Identity, head: &Parts) -> Result<(), Failure> {
     if !app.rates.count_credentials() || keeps_or_ends(&head.method, head.uri.path()) {
         return Ok(());
     }
