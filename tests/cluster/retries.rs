@@ -23,6 +23,8 @@ fn idempotency_key_gives_same_answer_after_failover() {
     let asked = Lock::named("job").leased(3600.0).keyed("once");
     let grant = here.take(asked);
     assert_eq!(there.take(asked), grant, "before a failover");
+    let past = here.take(Lock::named("past").leased(3600.0));
+    here.give_back("past", &past.key);
     fleet.node(leader).kill();
     let opened = speaker::session(second, Some("opens")).expect("it is answered");
     assert_eq!(speaker::cookie(&opened), session, "the same key opens the same session");
@@ -33,6 +35,11 @@ fn idempotency_key_gives_same_answer_after_failover() {
     }
     fleet.start_node(leader);
     fleet.wait_until_ready();
+    for node in fleet.ids() {
+        let shown = fleet.ask(node, "/v1/history?name=past").expect("it is answered");
+        let ended = &shown["ended_holds"][0];
+        assert_eq!((ended["fencing_token"].as_u64(), &ended["end"]), (Some(past.token), &"released".into()), "{shown}");
+    }
     let mut back = Speaker::with_session(fleet.address(leader), &session);
     assert_eq!(back.take(asked), grant, "on the node that was away");
     there.give_back("job", &grant.key);
