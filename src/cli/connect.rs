@@ -70,6 +70,38 @@ impl Connect {
         builder.unreachable_timeout(UNREACHABLE_TIMEOUT).notice(NOTICE_DELAY, notice).build().map_err(Failure::config)
     }
 
+    /// Whether a flag names the service.
+    pub fn names_url(&self) -> bool {
+        self.url.is_some()
+    }
+
+    /// Whether a certificate is shown to services that ask for one.
+    pub fn has_client_certificate(&self) -> Result<bool, Failure> {
+        Ok(self.layers()?.client_cert.is_some())
+    }
+
+    /// A client of each URL by itself, which tries it once. Without a URL in any layer it is the one given here, whose
+    /// server has this certificate.
+    pub fn each(
+        &self,
+        own: Option<(&str, Option<PathBuf>)>,
+        timeout: Duration,
+    ) -> Result<Vec<(String, Client)>, Failure> {
+        let mut layers = self.layers()?;
+        let own = own.filter(|_| layers.url.is_none());
+        let urls = layers.url.take().unwrap_or_else(|| own.as_ref().map_or(DEFAULT_URL, |(url, _)| *url).to_owned());
+        let client = |url: &str| {
+            let one = Connect { url: Some(url.to_owned()), ..layers.clone() };
+            let has_authority = one.ca.is_some();
+            let mut builder = one.into_builder()?.timeout(timeout).retry_for(Duration::ZERO);
+            if let Some((_, certificate)) = own.clone().filter(|_| !has_authority) {
+                builder = builder.trust(Trust::Pinned(certificate));
+            }
+            Ok((url.to_owned(), builder.build().map_err(Failure::config)?))
+        };
+        urls.split(',').map(|url| client(url.trim())).collect()
+    }
+
     /// Whether a key or a password is sent; its rights may be limited.
     pub fn has_credential(&self) -> Result<bool, Failure> {
         Ok(self.layers()?.sets_credential())

@@ -107,11 +107,21 @@ fn not_ready(client: &Client, error: ClientError) -> String {
 
 /// A URL of the configured server that its own machine can reach.
 fn url_of(config: &Config) -> Result<String, Failure> {
-    let mut direct = config.listen.iter().filter(|url| !url.proxy_protocol && !url.scheme.is_redis());
+    let mut direct = direct(config);
     let plain = direct.clone().find(|url| url.scheme == Scheme::Http);
     let listens = config.server.probe_listen.as_ref().or(plain).or_else(|| direct.next());
     let listens =
         listens.ok_or_else(|| "no URL in listen can be asked without a proxy: set server.probe_listen".to_owned())?;
+    reached_here(listens)
+}
+
+/// The listeners that can be asked without a proxy.
+pub(super) fn direct(config: &Config) -> impl Iterator<Item = &ListenUrl> + Clone {
+    config.listen.iter().filter(|url| !url.proxy_protocol && !url.scheme.is_redis())
+}
+
+/// Where this machine reaches a listener.
+pub(super) fn reached_here(listens: &ListenUrl) -> Result<String, Failure> {
     if listens.port == 0 {
         return Err(format!("{listens} names no port: set one, or server.probe_listen, or give --url").into());
     }

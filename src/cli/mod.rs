@@ -4,6 +4,7 @@ mod backup;
 mod certs;
 mod completions;
 mod connect;
+mod doctor;
 mod exit;
 mod hash;
 mod health;
@@ -40,6 +41,8 @@ enum Command {
     Serve(Box<serve::Serve>),
     /// Asks a running service, or one node of it, whether it is ready; exit code 0 if so, 1 if not
     Health(health::Health),
+    /// Checks a configuration, its files and its machine, and the nodes of a running service; says what to do
+    Doctor(Box<doctor::Doctor>),
     /// Runs a command while holding a lock
     Lock(Box<lock::Lock>),
     /// Runs a command while leading an election
@@ -114,6 +117,7 @@ impl Command {
             Command::Hash(hash) => hash.run(),
             Command::Completions(completions) => completions.run(&Cli::command()),
             Command::Man(man) => man.run(Cli::command()),
+            Command::Doctor(doctor) => return doctor.run(),
             Command::Serve(serve) => return Ok(serve.run()),
             Command::Lock(lock) => return lock.run(),
             Command::Elect(elect) => return elect.run(),

@@ -27,6 +27,9 @@ pub enum Trust {
     ThisMachine(Option<PathBuf>),
     /// Any if no credential is sent, for probes; else as `System`.
     Any,
+    /// Any if no credential is sent; else the certificates in this file, whatever their names and dates: whoever has their
+    /// key is the server that the file belongs to.
+    Pinned(Option<PathBuf>),
 }
 
 impl Trust {
@@ -37,8 +40,13 @@ impl Trust {
         client_certificate: Option<&(PathBuf, PathBuf)>,
     ) -> Result<ClientConfig, ClientError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut verifier =
-            Verifier { file: None, system: Some(OnceLock::new()), accept_any: false, provider: Arc::clone(&provider) };
+        let mut verifier = Verifier {
+            file: None,
+            system: Some(OnceLock::new()),
+            pinned: false,
+            accept_any: false,
+            provider: Arc::clone(&provider),
+        };
         match self {
             Trust::Authority(path) => {
                 verifier.file = Some(CertificateFile::read(path, &provider)?);
@@ -50,6 +58,10 @@ impl Trust {
                 verifier.accept_any = !sends_credential;
             }
             Trust::Any => verifier.accept_any = !sends_credential,
+            Trust::Pinned(path) => {
+                verifier.file = path.as_ref().and_then(|path| CertificateFile::read(path, &provider).ok());
+                (verifier.pinned, verifier.accept_any) = (true, !sends_credential);
+            }
             Trust::ThisMachine(_) | Trust::System => {}
         }
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -111,6 +123,8 @@ struct Verifier {
     file: Option<CertificateFile>,
     /// The system's authorities, if they are trusted; read at the first use. A machine may have none.
     system: Option<OnceLock<Option<rustls_platform_verifier::Verifier>>>,
+    /// Only what is in the file, without its names.
+    pinned: bool,
     accept_any: bool,
     provider: Arc<CryptoProvider>,
 }
@@ -125,6 +139,10 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let mut verdict = Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        let is_pinned = |file: &CertificateFile| self.pinned && file.certificates.first() == Some(certificate);
+        if self.file.as_ref().is_some_and(is_pinned) {
+            return Ok(ServerCertVerified::assertion());
+        }
         if let Some(file) = &self.file {
             verdict = match file.chains.verify_server_cert(certificate, intermediates, name, ocsp, now) {
                 // The dates were checked before the signature and the usage; the name was not.

@@ -1,34 +1,57 @@
 //! What is allowed and yet worth a warning at each start: who else can reach the service, and how.
 
+use std::fmt;
+
 use super::Config;
 
 /// Fewer characters than this can be guessed, given time.
 const API_KEY_CHARACTERS: usize = 16;
 
+/// What is worth a warning, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    pub what: String,
+    pub advice: String,
+}
+
+impl Warning {
+    pub fn new(what: impl Into<String>, advice: impl Into<String>) -> Warning {
+        Warning { what: what.into(), advice: advice.into() }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.advice)
+    }
+}
+
 impl Config {
-    /// A sentence for each, with what to do.
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let open = self.listen.iter().filter(|url| !url.is_loopback());
         for url in open {
             if !self.has_credentials() {
-                warnings.push(format!(
-                    "anybody who reaches {url} may take and release locks, because access.allow_anonymous is set and no \
-                     credential is configured"
+                warnings.push(Warning::new(
+                    format!(
+                        "anybody who reaches {url} may take and release locks, because access.allow_anonymous is set and no \
+                         credential is configured"
+                    ),
+                    "configure a key (access.keys), or listen on 127.0.0.1 only",
                 ));
             }
             if !url.scheme.is_tls() && self.has_credentials() {
                 let secure = if url.scheme.is_redis() { "rediss://" } else { "https://" };
-                warnings.push(format!(
-                    "credentials and lock keys travel over {url} in plain text: listen on {secure}, or on a network of \
-                     your own behind a proxy that has TLS"
+                warnings.push(Warning::new(
+                    format!("credentials and lock keys travel over {url} in plain text"),
+                    format!("listen on {secure}, or on a network of your own behind a proxy that has TLS"),
                 ));
             }
         }
         if self.plain.api_keys.iter().any(|key| key.expose().chars().count() < API_KEY_CHARACTERS) {
-            warnings.push(format!(
-                "an API key has fewer than {API_KEY_CHARACTERS} characters and can be guessed: make one with `openssl rand \
-                 -hex 32`"
+            warnings.push(Warning::new(
+                format!("an API key has fewer than {API_KEY_CHARACTERS} characters and can be guessed"),
+                "make one with `openssl rand -hex 32`",
             ));
         }
         warnings
@@ -43,7 +66,7 @@ mod tests {
         let mut config = Config::load(Inputs::default()).expect("the defaults");
         config.listen = text.split(' ').map(|url| crate::base::listen_url::ListenUrl::parse(url).expect(url)).collect();
         config.plain.api_keys.extend(api_key.map(super::super::Secret::new));
-        config.warnings()
+        config.warnings().iter().map(ToString::to_string).collect()
     }
 
     #[test]

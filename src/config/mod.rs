@@ -32,6 +32,7 @@ pub use self::access::AccessConfig;
 pub use self::audit::AuditConfig;
 pub use self::console::ConsoleConfig;
 pub use self::error::{ConfigError, Source};
+pub use self::exposure::Warning;
 pub use self::inputs::{FlagValue, Inputs};
 pub use self::limits::{ElectionsConfig, FencesConfig, LocksConfig, QuotasConfig, SessionsConfig, TerraformConfig};
 pub use self::log::LogConfig;

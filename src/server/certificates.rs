@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::tls::x509::described;
 use super::tls::{Served, x509};
 use crate::base::clock;
+use crate::config::Warning;
 use crate::engine::Engine;
 use crate::telemetry::Metrics;
 use crate::telemetry::gauges::CertificateLabels;
@@ -91,32 +92,53 @@ impl Warned {
     fn due(&mut self, found: &[Found], now: u64) -> Vec<String> {
         let mut still = BTreeMap::new();
         let mut lines = Vec::new();
-        for Found { key, one, .. } in found.iter().filter(|found| found.one.not_after < now + WARN_DAYS * DAY) {
-            let (id, days) = ((*key, one.subject.clone(), one.not_after), one.not_after.saturating_sub(now) / DAY);
+        for Found { key, one, .. } in found.iter().filter(|found| ends_soon(&found.one, now)) {
+            let (id, days) = ((*key, one.subject.clone(), one.not_after), days_left(one, now));
             if self.ends.get(&id) != Some(&days) {
-                lines.push(warning(key, one, now, days));
+                lines.push(ending(key, one, now, days).to_string());
             }
             still.insert(id, days);
         }
         self.ends = still;
-        let others: BTreeSet<String> = found.iter().flat_map(|found| unfit(found, now)).collect();
+        let unfit = found.iter().flat_map(|found| unfit(found, now));
+        let others: BTreeSet<String> = unfit.map(|warning| warning.to_string()).collect();
         lines.extend(others.difference(&self.others).cloned());
         self.others = others;
         lines
     }
 }
 
-fn warning(key: &str, one: &x509::Described, now: u64, days: u64) -> String {
+/// What is wrong with the certificates of one file at this time, in seconds since 1970.
+pub fn warnings(key: &'static str, chain: Vec<x509::Described>, now: u64) -> Vec<Warning> {
+    let found: Vec<Found> =
+        chain.into_iter().enumerate().map(|(at, one)| Found { key, one, is_first: at == 0 }).collect();
+    let is_ending = |found: &&Found| ends_soon(&found.one, now);
+    let ending = found.iter().filter(is_ending).map(|found| {
+        let days = days_left(&found.one, now);
+        ending(key, &found.one, now, days)
+    });
+    ending.chain(found.iter().flat_map(|found| unfit(found, now))).collect()
+}
+
+fn ends_soon(one: &x509::Described, now: u64) -> bool {
+    one.not_after < now + WARN_DAYS * DAY
+}
+
+fn days_left(one: &x509::Described, now: u64) -> u64 {
+    one.not_after.saturating_sub(now) / DAY
+}
+
+fn ending(key: &str, one: &x509::Described, now: u64, days: u64) -> Warning {
     let ends = match one.not_after <= now {
         true => "has expired".to_owned(),
         false => format!("expires in {days} {}", if days == 1 { "day" } else { "days" }),
     };
     let (subject, date) = (&one.subject, clock::rfc3339(one.not_after));
-    format!("the certificate {subject} of {key} {ends} ({date}): {}", advice(key))
+    Warning::new(format!("the certificate {subject} of {key} {ends} ({date})"), advice(key))
 }
 
 /// Why the other side may refuse it, besides its end.
-fn unfit(Found { key, one, is_first }: &Found, now: u64) -> Vec<String> {
+fn unfit(Found { key, one, is_first }: &Found, now: u64) -> Vec<Warning> {
     let (subject, uses) = (&one.subject, one.uses);
     let begins = (one.not_before > now).then(|| format!("is not valid before {}", clock::rfc3339(one.not_before)));
     let is_authority = matches!(*key, "tls.client_ca" | "cluster.peer_ca");
@@ -130,7 +152,7 @@ fn unfit(Found { key, one, is_first }: &Found, now: u64) -> Vec<String> {
         (false, true) => None,
     };
     let what = begins.into_iter().chain(wrong.map(str::to_owned));
-    what.map(|what| format!("the certificate {subject} of {key} {what}: {}", advice(key))).collect()
+    what.map(|what| Warning::new(format!("the certificate {subject} of {key} {what}"), advice(key))).collect()
 }
 
 fn advice(key: &str) -> &'static str {

@@ -38,6 +38,16 @@ pub use pages::openapi_json;
 pub use run::run;
 pub use serve::{Listening, StartError};
 
+/// What the command line can tell of a server that need not run.
+pub mod inspection {
+    pub use super::certificates::warnings;
+    pub use super::system_limits::{files_wanted, memory, table_bytes_max};
+    pub use super::tls::key_files::found as key_file_warnings;
+    pub use super::tls::x509::{Described, describe, described};
+    pub use super::tls::{Files, Tls, TlsError, check_files};
+    pub use crate::base::clock::{check_wall_clock, rfc3339, unix_time};
+}
+
 /// What the command line does with backups while no server runs.
 pub mod offline {
     pub use crate::engine::{BackupCounts, BackupError, RestoreOptions, check, check_address, restore};

@@ -16,9 +16,8 @@ const OTHER_FILES_MAX: u64 = 512;
 /// Allows as many files as `connections_max` needs, as far as the system lets us; how many connections there may be. If
 /// the system does not, they are fewer, and it logs a warning.
 pub fn allow_connections(connections_max: usize, workers: usize) -> usize {
-    let arriving = UNTAKEN_MAX as u64 + proxy_header::READING_MAX as u64;
-    let others = OTHER_FILES_MAX + arriving + workers as u64 * FILES_PER_WORKER;
-    let wanted = connections_max as u64 + others;
+    let others = other_files(workers);
+    let wanted = files_wanted(connections_max, workers);
     let limit = getrlimit(Resource::Nofile);
     let unlimited = |bound: Option<u64>| bound.unwrap_or(u64::MAX);
     if unlimited(limit.current) < wanted {
@@ -41,6 +40,16 @@ pub fn allow_connections(connections_max: usize, workers: usize) -> usize {
     allowed
 }
 
+fn other_files(workers: usize) -> u64 {
+    let arriving = UNTAKEN_MAX as u64 + proxy_header::READING_MAX as u64;
+    OTHER_FILES_MAX + arriving + workers as u64 * FILES_PER_WORKER
+}
+
+/// How many files so many connections need open.
+pub fn files_wanted(connections_max: usize, workers: usize) -> u64 {
+    connections_max as u64 + other_files(workers)
+}
+
 /// The connections that so many files leave room for: half of them at least where there are few.
 fn allowed(connections_max: usize, files: u64, others: u64) -> usize {
     let left = files - others.min(files / 2);
@@ -57,7 +66,7 @@ pub fn table_bytes_max(configured: u64) -> u64 {
 }
 
 /// What the system itself says is the last word: a unit may not see `/proc/meminfo` (`ProcSubset=pid`).
-fn memory() -> u64 {
+pub fn memory() -> u64 {
     let system = rustix::system::sysinfo();
     let total = (system.totalram as u64).saturating_mul(u64::from(system.mem_unit).max(1));
     memory_below(Path::new("/")).unwrap_or(total).min(total)

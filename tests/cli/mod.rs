@@ -10,6 +10,7 @@ mod config_errors;
 mod config_layers;
 mod diagnostics;
 mod diagnostics_cluster;
+mod doctor;
 mod foreign_answers;
 mod health;
 mod holds;

@@ -4,7 +4,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::config::Config;
+use crate::config::{Config, Warning};
 
 /// Read by the group or by all.
 const READ_BY_OTHERS: u32 = 0o044;
@@ -19,12 +19,13 @@ pub fn warn(config: &Config) {
     }
 }
 
-fn found(config: &Config, own_user: u32) -> Vec<String> {
+/// All that is wrong, for a server that runs as this user.
+pub fn found(config: &Config, own_user: u32) -> Vec<Warning> {
     let wants_tls = config.listen.iter().any(|url| url.scheme.is_tls());
     let served = config.tls.pair().filter(|_| wants_tls).map(|(_, key)| ("tls.key", key));
     let of_nodes = config.cluster.tls().map(|_| ("cluster.peer_key", &*config.cluster.peer_key));
     let keys = served.into_iter().chain(of_nodes);
-    let mut lines: Vec<String> = keys.filter_map(|(setting, key)| open_to_others(setting, key)).collect();
+    let mut lines: Vec<Warning> = keys.filter_map(|(setting, key)| open_to_others(setting, key)).collect();
     lines.extend(config.access.keys_file().and_then(of_api_keys));
     if wants_tls && config.tls.pair().is_none() {
         lines.extend(of_development(config, own_user));
@@ -32,38 +33,43 @@ fn found(config: &Config, own_user: u32) -> Vec<String> {
     lines
 }
 
-fn open_to_others(setting: &str, key: &Path) -> Option<String> {
+fn open_to_others(setting: &str, key: &Path) -> Option<Warning> {
     let mode = key.metadata().ok()?.mode();
     let path = key.display();
-    let line = format!("{setting}: others can read the key {path} (mode {:03o}); chmod 600 {path}", mode & 0o777);
-    (mode & READ_BY_OTHERS != 0).then_some(line)
+    let what = format!("{setting}: others can read the key {path} (mode {:03o})", mode & 0o777);
+    (mode & READ_BY_OTHERS != 0).then(|| Warning::new(what, format!("chmod 600 {path}")))
 }
 
 /// Who writes it makes admins; who reads it may guess keys that are short.
-fn of_api_keys(file: &Path) -> Option<String> {
+fn of_api_keys(file: &Path) -> Option<Warning> {
     let mode = file.metadata().ok()?.mode();
     let path = file.display();
-    let line = format!(
-        "access.keys_file: others can read or write {path} (mode {:03o}), which decides who is let in; chmod 640 {path}",
+    let what = format!(
+        "access.keys_file: others can read or write {path} (mode {:03o}), which decides who is let in",
         mode & 0o777
     );
-    (mode & CHANGED_OR_READ_BY_OTHERS != 0).then_some(line)
+    (mode & CHANGED_OR_READ_BY_OTHERS != 0).then(|| Warning::new(what, format!("chmod 640 {path}")))
 }
 
-fn of_development(config: &Config, own_user: u32) -> Vec<String> {
+fn of_development(config: &Config, own_user: u32) -> Vec<Warning> {
     let directory = &config.tls.dev_dir;
     let (cert, key) = super::dev_pair::files(directory);
-    let mut lines: Vec<String> = open_to_others("tls.dev_dir", &key).into_iter().collect();
+    let mut lines: Vec<Warning> = open_to_others("tls.dev_dir", &key).into_iter().collect();
     let is_of_another = |file: &&Path| file.metadata().is_ok_and(|found: Metadata| found.uid() != own_user);
     if let Some(file) = [directory.as_path(), &cert, &key].into_iter().find(is_of_another) {
         let file = file.display();
-        lines
-            .push(format!("tls.dev_dir: {file} belongs to another user, who can exchange the certificate and its key"));
+        lines.push(Warning::new(
+            format!("tls.dev_dir: {file} belongs to another user, who can exchange the certificate and its key"),
+            "set tls.dev_dir to a directory of the user that latchd runs as",
+        ));
     }
     if let Some(url) = config.listen.iter().find(|url| url.scheme.is_tls() && !url.is_loopback()) {
-        lines.push(format!(
-            "tls.cert, tls.key: {url} is reached from other machines with the development certificate, which nobody \
-             there can tell from an attacker's; set a certificate of an authority"
+        lines.push(Warning::new(
+            format!(
+                "tls.cert, tls.key: {url} is reached from other machines with the development certificate, which nobody \
+                 there can tell from an attacker's"
+            ),
+            "set a certificate of an authority",
         ));
     }
     lines
@@ -100,7 +106,9 @@ mod tests {
         std::fs::write(&cert, "").and_then(|()| std::fs::write(&key, "")).expect("written");
         let mode = |mode| std::fs::set_permissions(&key, PermissionsExt::from_mode(mode)).expect("a mode");
         let own = std::fs::metadata(&key).expect("there").uid();
-        let told = |listen, user| found(&config(home.path(), listen), user);
+        let told = |listen, user| -> Vec<String> {
+            found(&config(home.path(), listen), user).iter().map(ToString::to_string).collect()
+        };
         mode(0o600);
         assert_eq!(told("https://127.0.0.1:1", own), Vec::<String>::new());
         assert_eq!(told("http://127.0.0.1:1", own + 1), Vec::<String>::new(), "not used");

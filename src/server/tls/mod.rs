@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::config::{ListenUrl, TlsConfig};
-use pair::{Files, PemContents, log_fingerprint};
+use pair::{PemContents, log_fingerprint};
 
-pub use pair::TlsError;
+pub use pair::{Files, TlsError};
 
 /// The live TLS configuration, renewed whenever its files change. Clones share it.
 #[derive(Clone)]
@@ -41,6 +41,13 @@ impl Served {
     }
 }
 
+/// The same for any certificate, its key and the authorities that it is used with.
+pub fn check_files(setting: &'static str, files: Files) -> Result<Vec<(&'static str, Vec<u8>)>, TlsError> {
+    let contents = files.read()?;
+    files.build(&contents)?;
+    Ok(contents.certificates(setting))
+}
+
 impl Tls {
     /// Loads the configured pair, or the development pair (made when there is none).
     pub fn open(config: &TlsConfig, listen: &[ListenUrl]) -> Result<Self, TlsError> {
@@ -55,6 +62,15 @@ impl Tls {
         log_fingerprint("serving", &files.cert, &contents.fingerprint());
         let served = Served { contents: Arc::new(Mutex::new(Arc::new(contents))), is_made_here };
         Ok(Self { live, files, served, interval: config.reload_interval })
+    }
+
+    /// Checks that the configured files, or those of a development pair, go together; the PEM text of each file with
+    /// certificates, by its configuration key. Makes nothing.
+    pub fn check(config: &TlsConfig) -> Result<Vec<(&'static str, Vec<u8>)>, TlsError> {
+        let own = config.pair().map(|(cert, key)| (cert.to_owned(), key.to_owned()));
+        let setting = if own.is_some() { "tls.cert" } else { "tls.dev_dir" };
+        let (cert, key) = own.unwrap_or_else(|| dev_pair::files(&config.dev_dir));
+        check_files(setting, Files { cert, key, client_ca: config.client_ca().map(ToOwned::to_owned) })
     }
 
     pub fn served(&self) -> Served {

@@ -40,7 +40,8 @@ pub fn described(pem: &[u8]) -> Vec<Described> {
     CertificateDer::pem_slice_iter(pem).filter_map(|der| describe(&der.ok()?)).collect()
 }
 
-fn describe(der: &CertificateDer<'_>) -> Option<Described> {
+/// One certificate; `None` if it cannot be read.
+pub fn describe(der: &CertificateDer<'_>) -> Option<Described> {
     let certificate = Certificate::from_der(der).ok()?;
     let inner = certificate.tbs_certificate();
     let names = inner.get_extension::<SubjectAltName>().ok().flatten().map(|(_, names)| names.0).unwrap_or_default();

@@ -1,0 +1,149 @@
+//! The files with certificates and keys: whether they go together, when they end, and who can read them.
+
+use std::path::Path;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use super::finding::{Finding, Level};
+use crate::config::{Config, Warning};
+use crate::server::inspection::{self, Described, Files, Tls, TlsError};
+
+/// What was read of a file with certificates, by its configuration key.
+pub type Pem = (&'static str, Vec<u8>);
+
+/// The certificates of the listeners and of the other nodes, at this time and for this user.
+pub fn check(config: &Config, now: u64, user: u32) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    match listeners(config) {
+        Some(Ok(files)) => findings.extend(files.into_iter().flat_map(|file| of_file(file, now))),
+        Some(Err(finding)) => findings.push(finding),
+        None => {}
+    }
+    findings.extend(of_nodes(config, now));
+    findings.extend(inspection::key_file_warnings(config, user).into_iter().map(|warning| {
+        let (check, what) = warning.what.split_once(": ").unwrap_or(("tls.key", &warning.what));
+        Finding::warn(check, what, warning.advice.clone())
+    }));
+    findings
+}
+
+/// The files behind the listeners with TLS; `None` if there are none.
+fn listeners(config: &Config) -> Option<Result<Vec<Pem>, Finding>> {
+    if !config.listen.iter().any(|url| url.scheme.is_tls()) {
+        return None;
+    }
+    let is_made_here = config.tls.pair().is_none();
+    Some(match Tls::check(&config.tls) {
+        Err(TlsError::Unreadable { reason, .. }) if is_made_here && reason.kind() == std::io::ErrorKind::NotFound => {
+            Err(Finding::ok("tls.dev_dir", "there is no certificate yet: a start makes a development pair"))
+        }
+        checked => checked.map_err(|error| unusable(if is_made_here { "tls.dev_dir" } else { "tls.cert" }, error)),
+    })
+}
+
+/// The first certificate that the configured files would serve.
+pub fn configured(config: &Config) -> Option<CertificateDer<'static>> {
+    let files = Tls::check(&config.tls).ok()?;
+    CertificateDer::from_pem_slice(&files.first()?.1).ok()
+}
+
+/// The file that clients of this machine may trust: that of the listeners.
+pub fn trusted_file(config: &Config) -> Option<std::path::PathBuf> {
+    match config.tls.pair() {
+        Some((cert, _)) => Some(cert.to_owned()),
+        None => Some(config.tls.dev_dir.join("dev-cert.pem")).filter(|path| path.exists()),
+    }
+}
+
+fn of_nodes(config: &Config, now: u64) -> Vec<Finding> {
+    let Some(files) = config.cluster.tls().filter(|_| config.cluster.peer_listen.is_some()) else { return Vec::new() };
+    let authority = files.ca.clone();
+    let files = Files { cert: files.cert, key: files.key, client_ca: Some(authority) };
+    match inspection::check_files("cluster.peer_cert", files) {
+        Err(error) => vec![unusable("cluster.peer_cert", error)],
+        Ok(found) => {
+            let renamed =
+                found.into_iter().map(|(key, pem)| (if key == "tls.client_ca" { "cluster.peer_ca" } else { key }, pem));
+            renamed.flat_map(|file| of_file(file, now)).collect()
+        }
+    }
+}
+
+fn of_file((key, pem): Pem, now: u64) -> Vec<Finding> {
+    judge(key, key, inspection::described(&pem), now)
+}
+
+/// What is wrong with a chain, or when it ends.
+pub fn judge(check: &str, key: &'static str, chain: Vec<Described>, now: u64) -> Vec<Finding> {
+    let is_over = |one: &Described| one.not_after <= now || one.not_before > now;
+    let level = if chain.iter().any(is_over) { Level::Error } else { Level::Warn };
+    let first_end = chain.iter().map(|one| one.not_after).min();
+    let warnings = inspection::warnings(key, chain, now);
+    match (warnings.is_empty(), first_end) {
+        (false, _) => {
+            let finding = |Warning { what, advice }: Warning| Finding::new(level, check, what, advice);
+            warnings.into_iter().map(finding).collect()
+        }
+        (true, Some(end)) => vec![Finding::ok(check, format!("valid until {}", inspection::rfc3339(end)))],
+        (true, None) => {
+            vec![Finding::unknown(check, "the certificate cannot be read", "look at it with `openssl x509`")]
+        }
+    }
+}
+
+fn unusable(check: &str, error: TlsError) -> Finding {
+    let text = error.to_string();
+    let text = text.strip_prefix("tls: ").unwrap_or(&text);
+    match &error {
+        TlsError::Unreadable { path, reason } => unreadable(check, path, reason),
+        _ => Finding::error(check, text, "replace the file: certificate and key are PEM and belong together"),
+    }
+}
+
+/// A file that is missing, or that this user may not read.
+pub fn unreadable(check: &str, path: &Path, reason: &std::io::Error) -> Finding {
+    let path = path.display();
+    match reason.kind() {
+        std::io::ErrorKind::PermissionDenied => Finding::unknown(
+            check,
+            format!("{path} cannot be read by this user ({reason})"),
+            "run this as the user of the service, or as root",
+        ),
+        _ => Finding::error(
+            check,
+            format!("{path} cannot be read ({reason})"),
+            format!("set {check} to a file that exists"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 86_400;
+
+    fn chain(now: u64, from: i64, days: i64) -> Vec<Described> {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("names");
+        let at = |offset: i64| {
+            let seconds = u64::try_from(i64::try_from(now).expect("small") + offset * 86_400).expect("after 1970");
+            rcgen::date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(seconds)
+        };
+        (params.not_before, params.not_after) = (at(from), at(days));
+        let key = rcgen::KeyPair::generate().expect("a key");
+        inspection::described(params.self_signed(&key).expect("signed").pem().as_bytes())
+    }
+
+    #[test]
+    fn certificates_end_decides_the_level() {
+        let now = 1_900_000_000 / DAY * DAY;
+        for (from, days, level) in
+            [(-9, 400, Level::Ok), (-9, 10, Level::Warn), (-9, -1, Level::Error), (1, 400, Level::Error)]
+        {
+            let found = judge("tls.cert", "tls.cert", chain(now, from, days), now);
+            assert_eq!(found.iter().map(|finding| finding.level).max(), Some(level), "{found:?}");
+        }
+        assert_eq!(judge("tls.cert", "tls.cert", Vec::new(), now)[0].level, Level::Unknown);
+    }
+}
