@@ -64,6 +64,12 @@ pub fn parse_rfc3339(text: &str) -> Option<u64> {
     moment.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
 
+/// The seconds since 1970 of a date as HTTP writes it (RFC 9110, 5.6.7).
+pub fn http_date(text: &str) -> Option<u64> {
+    let time = httpdate::parse_http_date(text).ok()?;
+    time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+}
+
 /// Since this process first asked: for rates and throttles outside the lock table.
 pub fn process_age() -> Duration {
     static STARTED: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();

@@ -45,7 +45,7 @@ pub mod inspection {
     pub use super::tls::key_files::found as key_file_warnings;
     pub use super::tls::x509::{Described, describe, described};
     pub use super::tls::{Files, Tls, TlsError, check_files};
-    pub use crate::base::clock::{check_wall_clock, rfc3339, unix_time};
+    pub use crate::base::clock::{check_wall_clock, http_date, rfc3339, unix_time};
 }
 
 /// What the command line does with backups while no server runs.

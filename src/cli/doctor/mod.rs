@@ -17,7 +17,7 @@ use futures_util::future::join_all;
 
 use super::connect::{Connect, block_on};
 use super::output::Output;
-use super::{Failure, exit, health, output, serve};
+use super::{Failure, exit, output, serve};
 use crate::config::env::CONFIG;
 use crate::config::{Config, Inputs};
 use crate::server::inspection;

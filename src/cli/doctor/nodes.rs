@@ -27,8 +27,7 @@ pub async fn ask(url: String, client: Client, timeout: Duration) -> Report {
     let told = |error| explain(error).message;
     let clock = async {
         let before = inspection::unix_time().as_secs();
-        let date = httpdate::parse_http_date(&client.date().await.ok()??).ok()?;
-        let date = date.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
+        let date = inspection::http_date(&client.date().await.ok()??)?;
         Some(Ahead::read(date, before, inspection::unix_time().as_secs()))
     };
     let certificate = async {

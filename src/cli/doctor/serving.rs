@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::certificates;
 use super::finding::Finding;
-use super::{certificates, health};
+use crate::cli::health;
 use crate::client::served_certificate;
 use crate::config::{Config, Scheme};
 
