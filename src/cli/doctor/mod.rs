@@ -5,6 +5,7 @@ mod certificates;
 mod clocks;
 mod exposition;
 mod finding;
+mod keys;
 mod machine;
 mod nodes;
 mod serving;
@@ -68,6 +69,7 @@ impl Doctor {
         if let Some(config) = &config {
             let user = rustix::process::geteuid().as_raw();
             findings.extend(certificates::check(config, now, user));
+            findings.extend(keys::check(config, now));
             findings.extend(machine::check(config, user));
         }
         findings.extend(block_on(self.service(config.as_ref(), now))?);
