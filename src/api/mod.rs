@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod elections;
 pub mod events;
 pub mod fencing;
+mod freezes;
 pub mod grpc;
 pub mod inspect;
 mod known_parameters;
@@ -14,10 +15,11 @@ pub mod openapi;
 
 use crate::http::Declaration;
 
-pub static ALL: [&Declaration; 6] = [
+pub static ALL: [&Declaration; 7] = [
     &elections::DECLARATION,
     &fencing::DECLARATION,
     &inspect::DECLARATION,
+    &freezes::DECLARATION,
     &cluster::DECLARATION,
     &grpc::health::DECLARATION,
     &grpc::reflection::DECLARATION,

@@ -36,6 +36,8 @@ actions! {
     ForceRelease = "force-release", "The hold of another client is ended";
     ForceLease = "force-lease", "The hold of another client gets another lease";
     Resize = "resize", "A counted lock gets another size";
+    Freeze = "freeze", "Names are frozen: nothing new is granted under them";
+    Thaw = "thaw", "A freeze is ended";
     EndSession = "end-session", "A session of another credential is closed";
     DropWaiter = "drop-waiter", "A waiter of another client leaves the queue";
     Take = "take", "A lock is taken by hand in the console";

@@ -57,6 +57,14 @@ fn per_lock<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     if value <= HISTORY_PER_LOCK_MAX { Ok(value) } else { Err(de::Error::custom("expected at most 1000")) }
 }
 
+/// The whole list of them is copied now and then.
+const FREEZES_MAX: u64 = 10_000;
+
+fn freezes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let value = positive(from)?;
+    if value > FREEZES_MAX { Err(de::Error::custom(format!("expected at most {FREEZES_MAX}"))) } else { Ok(value) }
+}
+
 /// Locks, holds and waiters.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,6 +105,10 @@ pub struct LocksConfig {
     pub history_per_lock: u64,
     #[serde(deserialize_with = "bytes")]
     pub history_bytes_max: u64,
+    #[serde(deserialize_with = "positive_duration")]
+    pub freeze_max: Duration,
+    #[serde(deserialize_with = "freezes")]
+    pub freezes_max: u64,
     #[serde(deserialize_with = "positive_duration")]
     pub get_lock_lifetime: Duration,
     #[serde(deserialize_with = "positive_duration")]

@@ -149,6 +149,8 @@ impl Config {
             mark_idle_ms: round_up_ms(fences.mark_idle),
             history_per_lock: locks.history_per_lock,
             history_bytes_max: locks.history_bytes_max,
+            freeze_ms_max: round_up_ms(locks.freeze_max),
+            freezes_max: locks.freezes_max,
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Integers are varints, ids are 16 raw bytes, texts follow their length. The byte of a variant is never reused.
 
-use super::command::{Acquire, Command, Force, Proof, Upgrade, Wait};
+use super::command::{Acquire, Command, Force, FreezeOrder, Proof, Upgrade, Wait};
+use super::freezes::{Covers, FreezeHolds};
 use super::ids::{
     BodyDigest, Caller, CommandId, Dialect, HoldKey, IdempotencyId, IdempotencyKey, Incarnation, Name, NodeId,
     SessionId, StoreId, Token, WaiterId,
@@ -37,6 +38,8 @@ byte_enum! {
         ModeBounds = 8,
         /// Entries that tell who forces the end of a hold and why, and snapshots with the history of names.
         History = 9,
+        /// Entries and snapshots with freezes.
+        Freezes = 10,
     }
 }
 
@@ -44,6 +47,7 @@ impl Format {
     /// Nodes of older releases may have to read a snapshot of a table below their level.
     pub fn of_snapshot(level: u32) -> Format {
         let newest_first = [
+            (Feature::Freezes, Format::Freezes),
             (Feature::History, Format::History),
             (Feature::ModeBounds, Format::ModeBounds),
             (Feature::MoreDialects, Format::MoreDialects),
@@ -86,6 +90,7 @@ record! {
 
 record!(Upgrade { name, session, key, attempt, wait, caller } in Format);
 record!(Force { by, reason } in Format from Format::History);
+record!(FreezeOrder { target, covers, holds, for_ms, reason, by } in Format);
 record!(Terms { weight, lock_delay_ms, names, value } in Format from Format::Modes);
 
 variants! {
@@ -117,6 +122,8 @@ variants! {
     16 = Resize { name, size },
     17 = SetValue { name, session, key, value },
     18 = RaiseMark { resource, token, caller },
+    20 = Freeze(freeze),
+    21 = Thaw { target },
 }
 
 impl<T: Value<Format>> Value<Format> for Vec<T> {
@@ -226,6 +233,24 @@ impl Value<Format> for Dialect {
     }
 }
 
+/// Implements [`Value`] for an enum that is one byte.
+macro_rules! byte {
+    ($type:ident as $what:literal) => {
+        impl Value<Format> for $type {
+            fn put(&self, out: &mut Vec<u8>, _: Format) {
+                out.put_u8(*self as u8);
+            }
+
+            fn get(input: &mut Decoder, _: Format) -> Result<Self, DecodeError> {
+                let byte = input.u8()?;
+                $type::from_u8(byte).ok_or(DecodeError::Unknown { what: $what, value: byte.into() })
+            }
+        }
+    };
+}
+byte!(Covers as "target of a freeze");
+byte!(FreezeHolds as "way to freeze");
+
 impl Value<Format> for Metadata {
     fn put(&self, out: &mut Vec<u8>, _: Format) {
         out.put_varint(self.len() as u64);
@@ -280,7 +305,8 @@ fn limit_count(format: Format) -> usize {
         Format::Clusters | Format::EventOrigins | Format::TableIds => Limits::count_at(Feature::Clusters as u32),
         Format::Callers => Limits::count_at(Feature::Callers as u32),
         Format::Modes | Format::MoreDialects | Format::ModeBounds => Limits::count_at(Feature::Modes as u32),
-        Format::History => Limits::COUNT,
+        Format::History => Limits::count_at(Feature::History as u32),
+        Format::Freezes => Limits::COUNT,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Commands: what clients and nodes ask of the table.
 
+use super::freezes::{Covers, FreezeHolds};
 use super::ids::{Caller, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, SessionId, StoreId, Token};
 use super::limits::Limits;
 use super::metadata::Metadata;
@@ -111,6 +112,24 @@ pub enum Command {
         token: Token,
         caller: Caller,
     },
+    /// Nothing new is granted under the target for so long. Takes the place of an earlier freeze of the same target.
+    Freeze(Box<FreezeOrder>),
+    /// Ends the freeze of this target.
+    Thaw {
+        target: Name,
+    },
+}
+
+/// What an operator wants frozen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FreezeOrder {
+    pub target: Name,
+    pub covers: Covers,
+    pub holds: FreezeHolds,
+    pub for_ms: u64,
+    pub reason: ArcStr,
+    /// Who ordered it, in words for people.
+    pub by: ArcStr,
 }
 
 /// Who forces the end of a hold, and why, as the history of a name tells it.
@@ -268,7 +287,9 @@ impl Command {
             | Command::ForgetNode { .. }
             | Command::RaiseLevel { .. }
             | Command::Resize { .. }
-            | Command::RaiseMark { .. } => None,
+            | Command::RaiseMark { .. }
+            | Command::Freeze(_)
+            | Command::Thaw { .. } => None,
         }
     }
 
@@ -320,7 +341,9 @@ impl Command {
             | Command::NodeDown { .. }
             | Command::ForgetNode { .. }
             | Command::RaiseLevel { .. }
-            | Command::RaiseMark { .. } => None,
+            | Command::RaiseMark { .. }
+            | Command::Freeze(_)
+            | Command::Thaw { .. } => None,
         }
     }
 

@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 pub const SHARDS: usize = 4096;
@@ -45,6 +46,14 @@ impl<K: ShardKey, V: Clone> CowMap<K, V> {
     /// The key as it is stored, with its value: lets callers share the stored name.
     pub fn get_key_value(&self, key: &K) -> Option<(&K, &V)> {
         self.shards[shard(key)].get_key_value(key)
+    }
+
+    /// Behind this key, in the order of [`CowMap::iter`]; everything without one.
+    pub fn iter_after<'a>(&'a self, key: Option<&K>) -> impl Iterator<Item = (&'a K, &'a V)> {
+        let first = key.map_or(0, shard);
+        let start = key.map_or(Bound::Unbounded, Bound::Excluded);
+        let in_first = self.shards[first].range((start, Bound::Unbounded));
+        in_first.chain(self.shards[first + 1..].iter().flat_map(|shard| shard.iter()))
     }
 
     /// Copies the shard if a snapshot reads it: call this only to write.

@@ -95,7 +95,7 @@ impl Entry {
 
     /// The entry without what nodes of a table at this level may not be able to read, and do not need.
     pub fn for_level(mut self, level: u32) -> Entry {
-        if level >= Feature::History as u32 {
+        if level >= Feature::Freezes as u32 {
             return self;
         }
         match &mut self.body {

@@ -10,7 +10,11 @@ impl Command {
     /// The newest feature that a table must have to carry it out; `None` if every table can.
     pub fn needed_feature(&self) -> Option<Feature> {
         let of_dialect = self.dialect().and_then(Dialect::needed_feature);
-        of_dialect.or_else(|| self.needs_modes().then_some(Feature::Modes))
+        let of_command = || match self {
+            Command::Freeze(_) | Command::Thaw { .. } => Some(Feature::Freezes),
+            command => command.needs_modes().then_some(Feature::Modes),
+        };
+        of_dialect.or_else(of_command)
     }
 
     /// The dialect that it names.
@@ -46,6 +50,13 @@ impl Command {
     }
 
     fn format_besides_dialect(&self) -> Format {
+        match self {
+            Command::Freeze(_) | Command::Thaw { .. } => return Format::Freezes,
+            Command::RaiseLevel { limits: Some(limits), .. } if limits.format() >= Format::Freezes => {
+                return limits.format();
+            }
+            _ => {}
+        }
         let is_guarded = |wait: &Option<Wait>| matches!(wait, Some(Wait::Guarded { .. }));
         let is_new = match self {
             Command::Acquire(acquire) => acquire.terms.is_some() || is_guarded(&acquire.wait),
@@ -91,6 +102,7 @@ impl Limits {
     /// The oldest format that can say them.
     pub(super) fn format(&self) -> Format {
         match self.newest_feature() {
+            Some(Feature::Freezes) => Format::Freezes,
             Some(Feature::History) => Format::History,
             Some(Feature::Modes) => Format::Modes,
             Some(Feature::Callers) => Format::Callers,

@@ -5,7 +5,7 @@ use super::refusal::{Field, Pool, Refusal, ShareOf};
 use super::terms::SHARED;
 
 /// The highest feature level that this program supports.
-pub const FEATURE_LEVEL: u32 = Feature::History as u32;
+pub const FEATURE_LEVEL: u32 = Feature::Freezes as u32;
 
 /// What apply may do is decided by the table's feature level, which rises only when every recorded node supports the new
 /// one. Each feature has the level from which on there is it; level 1 is a single node.
@@ -30,10 +30,13 @@ pub enum Feature {
     ModeBounds = 9,
     /// The last ended holds of each name are remembered.
     History = 10,
+    /// Names are frozen: nothing new is granted under them until an end.
+    Freezes = 11,
 }
 
 /// From which features on there are more limits, oldest first, and how many there are below each.
-const LIMITS_BELOW: [(Feature, usize); 3] = [(Feature::Callers, 14), (Feature::Modes, 17), (Feature::History, 24)];
+const LIMITS_BELOW: [(Feature, usize); 4] =
+    [(Feature::Callers, 14), (Feature::Modes, 17), (Feature::History, 24), (Feature::Freezes, 26)];
 
 /// Declares the limits once; each leadership sets them. Their order is that of the formats: append, never reorder.
 macro_rules! limits {
@@ -97,6 +100,9 @@ limits! {
     history_per_lock,
     /// The memory of all of them, by the table's own estimate; 0: none is remembered.
     history_bytes_max,
+    /// The longest freeze; 0 below the level of freezes, as what follows.
+    freeze_ms_max,
+    freezes_max,
 }
 
 /// The smallest share of a small pool: with less, no caller could do anything.

@@ -7,13 +7,15 @@
 //!
 //! From the bottom up: values (`ids`, `time`, `metadata`, `terms`), what is asked and answered (`command`, `outcome`,
 //! `refusal`, `limits`, `checks`, `levels`) and its bytes (`codec`, `entry`), the parts of the state (`locks`, `sessions`,
-//! `idempotency`, `remembered_sizes`, `marks`, `history`, `nodes`, `usage`), the `table` that composes them, and `snapshot` on top.
+//! `idempotency`, `remembered_sizes`, `marks`, `history`, `freezes`, `nodes`, `usage`), the `table` that composes them, and
+//! `snapshot` on top.
 
 mod checks;
 mod codec;
 pub mod command;
 mod cow_map;
 mod entry;
+mod freezes;
 mod history;
 mod idempotency;
 pub mod ids;
@@ -35,8 +37,9 @@ pub mod time;
 mod usage;
 pub mod view;
 
-pub use command::{Acquire, Command, Force, Proof, Upgrade, Wait};
+pub use command::{Acquire, Command, Force, FreezeOrder, Proof, Upgrade, Wait};
 pub use entry::{Body, Entry, LeaderStart, Submitted};
+pub use freezes::{Covers, Freeze, FreezeHolds, FreezesView, FrozenBy};
 pub use history::PastHold;
 pub use idempotency::{IDEMPOTENCY_KEY_KEPT_MS, ORPHAN_MS};
 pub use ids::{
@@ -46,7 +49,7 @@ pub use ids::{
 pub use limits::{FEATURE_LEVEL, Feature, Limits};
 pub use metadata::Metadata;
 pub use nodes::NodeRecord;
-pub use outcome::{Applied, EndReason, Event, Grant, Outcome, StaleEpoch, WaitEnd, WaitNote, WaitStep};
+pub use outcome::{Applied, EndReason, Event, Grant, Outcome, StaleEpoch, ThawReason, WaitEnd, WaitNote, WaitStep};
 pub use ranking::{LockOrder, Rank};
 pub use refusal::{Blocked, Field, HeldBy, Party, Pool, Refusal, ShareOf};
 pub use snapshot::{FrozenTable, SnapshotError};

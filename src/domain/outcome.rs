@@ -1,5 +1,6 @@
 //! What apply returns: an outcome for each command, and events for everything else that happened.
 
+use super::freezes::{Freeze, FrozenBy};
 use super::ids::{Caller, CommandId, Dialect, HoldKey, Name, SessionId, Token};
 use super::refusal::Refusal;
 use super::time::Timestamp;
@@ -73,6 +74,9 @@ pub enum Outcome {
     MarkRaised {
         mark: Token,
     },
+    Frozen(Box<Freeze>),
+    /// The freeze that has ended.
+    Thawed(Box<Freeze>),
     /// The acquire is undone, whether it waited, was granted, or was already gone.
     Cancelled,
     /// The hold exists, and now counts as delivered.
@@ -134,6 +138,8 @@ pub enum Event {
     WaiterEnded {
         command: CommandId,
         why: WaitEnd,
+        /// Of a wait that has timed out: what it waited for is frozen.
+        frozen: Option<Box<FrozenBy>>,
     },
     HoldEnded {
         name: Name,
@@ -150,6 +156,17 @@ pub enum Event {
     SessionEnded {
         session: SessionId,
         idle: bool,
+    },
+    /// A freeze begins, or has taken the place of another of the same target.
+    Frozen {
+        target: Name,
+        freeze: Box<Freeze>,
+    },
+    /// A freeze has ended.
+    Thawed {
+        target: Name,
+        freeze: Box<Freeze>,
+        why: ThawReason,
     },
     /// The search for a deadlock met its limit, so the wait began without an answer.
     DeadlockSearchCut,
@@ -189,4 +206,12 @@ impl EndReason {
             EndReason::Transferred => "another session has it now",
         }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ThawReason {
+    /// Its end has come.
+    Ended,
+    /// An operator ended it.
+    Thawed,
 }

@@ -1,5 +1,6 @@
 //! Why the table refuses a command. A refusal is an answer, not an error.
 
+use super::freezes::FrozenBy;
 use super::ids::{Name, NodeId, SessionId, Token};
 use super::metadata::Metadata;
 use super::time::Timestamp;
@@ -20,6 +21,7 @@ pub enum Field {
     LockDelay,
     /// Of the leader of an election.
     Value,
+    FreezeTime,
 }
 
 byte_enum! {
@@ -56,6 +58,7 @@ impl Field {
             Field::Names => "locks.names_max",
             Field::LockDelay => "locks.lock_delay_max",
             Field::Value => "elections.value_bytes_max",
+            Field::FreezeTime => "locks.freeze_max",
         }
     }
 }
@@ -84,6 +87,7 @@ impl Refusal {
             Refusal::IdempotencyKeysFull { .. } => Pool::IdempotencyKeys.config_key(),
             Refusal::TableFull { .. } => Pool::Bytes.config_key(),
             Refusal::MarksFull { .. } => "fences.marks_max",
+            Refusal::FreezesFull { .. } => "locks.freezes_max",
             Refusal::ShareFull { whose: ShareOf::Credential, .. } => "quotas.credential_percent",
             Refusal::ShareFull { whose: ShareOf::Address, .. } => "quotas.address_percent",
             _ => return None,
@@ -216,6 +220,12 @@ pub enum Refusal {
     MarksFull {
         limit: u64,
     },
+    /// A name is frozen: nothing new is granted under it.
+    Frozen(Box<FrozenBy>),
+    FreezesFull {
+        limit: u64,
+    },
+    NoSuchFreeze,
     /// A broken invariant; nothing was changed.
     Broken(&'static str),
 }

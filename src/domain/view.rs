@@ -1,5 +1,6 @@
 //! What readers see: locks and sessions without ended holds and waiters.
 
+use super::freezes::FrozenBy;
 use super::ids::{Dialect, HoldKey, Name, SessionId, Token};
 use super::locks::{Hold, Lock, Owner, Waiter};
 use super::metadata::Metadata;
@@ -49,6 +50,8 @@ pub struct LockView {
     pub waiters: u32,
     /// Until then nobody is granted it: a hold ended uncleanly.
     pub delayed_until: Option<Timestamp>,
+    /// Nothing new is granted: where one lock was asked for.
+    pub frozen: Option<Box<FrozenBy>>,
     /// Who waits, in order of their turns, where that was asked for.
     pub queue: Option<Vec<WaiterView>>,
 }
@@ -151,6 +154,7 @@ pub struct Counts {
     pub remembered_sizes: u64,
     /// Idempotency keys that are remembered.
     pub idempotency_keys: u64,
+    pub freezes: u64,
 }
 
 /// Which locks a listing shows; by default all.
@@ -210,7 +214,7 @@ impl LockView {
         let delayed_until = lock.delay().map(|delay| delay.until).filter(|until| !until.is_past(now));
         let is_in_use = !holds.is_empty() || waiters > 0 || delayed_until.is_some();
         let (name, size) = (name.clone(), lock.size());
-        is_in_use.then(|| LockView { name, size, holds, waiters, delayed_until, queue: None })
+        is_in_use.then(|| LockView { name, size, holds, waiters, delayed_until, frozen: None, queue: None })
     }
 
     /// How it is held: a lock without holds as it was last.

@@ -1,5 +1,7 @@
 //! `Engine`: all that other rooms may ask of the lock service. Each call goes to the part that owns it.
 
+mod freezes;
+
 use super::backup::Backup;
 use super::error::{EngineError, Fault};
 use super::events::{EventFilter, EventId, Subscription, SubscriptionsFull};

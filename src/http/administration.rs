@@ -9,7 +9,7 @@ use crate::access::Identity;
 use crate::audit::{Act, Action, By, Outcome};
 use crate::base::request_id;
 use crate::domain::view::HoldView;
-use crate::domain::{Force, Name, Proof};
+use crate::domain::{Force, Freeze, FreezeOrder, Name, Proof};
 use crate::engine::{EngineError, Fault, Released};
 use axum::http::request::Parts;
 use std::future::Future;
@@ -56,6 +56,46 @@ fn outcome<T>(done: &Result<T, Fault>) -> Outcome {
         Err(Fault::Engine(EngineError::OutcomeUnknown)) => Outcome::Unknown,
         Err(fault) => Outcome::Refused(Code::from(fault).row().name),
     }
+}
+
+/// Freezes a target, and tells who did it and why.
+pub async fn freeze(app: &AppState, by: By, order: FreezeOrder) -> Result<Result<Freeze, Fault>, Failure> {
+    let (engine, actor, target, reason) =
+        (app.engine.clone(), Arc::clone(&by.who), order.target.clone(), order.reason.clone());
+    let (covers, holds, ms) = (order.covers.shown(&target), order.holds.as_str(), order.for_ms);
+    let act = Act::new(Action::Freeze).on("target", &*target).on("match", covers).on("holds", holds).on("for_ms", ms);
+    let act = act.because(&*reason);
+    let work = async move {
+        let frozen = engine.freeze(order).await;
+        let (actor, target, reason) = (&*actor, &*target, &*reason);
+        let verb = match &frozen {
+            Ok(_) => "froze",
+            Err(Fault::Engine(EngineError::OutcomeUnknown)) => "asked, with unknown outcome, to freeze",
+            Err(_) => return frozen,
+        };
+        let what = format!("{actor} {verb} the {covers} {target:?} for {ms} ms ({holds}): {reason:?}");
+        tracing::warn!(actor, ?target, covers, holds, ms, ?reason, "{what}");
+        frozen
+    };
+    carry_out(app, by, act, work).await
+}
+
+/// Ends a freeze, and tells who did it and why.
+pub async fn thaw(app: &AppState, by: By, target: &Name, reason: &str) -> Result<Result<Freeze, Fault>, Failure> {
+    let (engine, actor, target, reason) = (app.engine.clone(), Arc::clone(&by.who), target.clone(), reason.to_owned());
+    let act = Act::new(Action::Thaw).on("target", &*target).because(&*reason);
+    let work = async move {
+        let thawed = engine.thaw(target.clone()).await;
+        let (actor, target) = (&*actor, &*target);
+        let verb = match &thawed {
+            Ok(_) => "thawed",
+            Err(Fault::Engine(EngineError::OutcomeUnknown)) => "asked, with unknown outcome, to thaw",
+            Err(_) => return thawed,
+        };
+        tracing::warn!(actor, ?target, ?reason, "{actor} {verb} {target:?}: {reason:?}");
+        thawed
+    };
+    carry_out(app, by, act, work).await
 }
 
 /// Ends another client's hold, and tells who did it and why, whatever the dialect. The token names the hold in the log without

@@ -68,6 +68,7 @@ codes! {
     NoSuchSession = "no-such-session", CONFLICT, NotFound, false, "There is no session to close";
     SessionOfAnother = "session-of-another", FORBIDDEN, PermissionDenied, false, "The session was opened with another credential";
     Held = "held", CONFLICT, FailedPrecondition, true, "The lock is held";
+    Frozen = "frozen", CONFLICT, FailedPrecondition, true, "The lock is frozen";
     WaitTimedOut = "wait-timed-out", CONFLICT, DeadlineExceeded, true, "The wait timed out";
     WaitCancelled = "wait-cancelled", SERVICE_UNAVAILABLE, Unavailable, true, "The wait was cut short, and nothing was taken";
     SizeMismatch = "size-mismatch", CONFLICT, FailedPrecondition, false, "The lock is in use with another size";
@@ -95,6 +96,8 @@ codes! {
     SessionsFull = "sessions-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The service has too many sessions";
     RequestsFull = "requests-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The service keeps too many idempotency keys";
     MarksFull = "marks-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The service remembers too many resources";
+    FreezesFull = "freezes-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The service has too many freezes";
+    NoSuchFreeze = "no-such-freeze", NOT_FOUND, NotFound, false, "Nothing is frozen under this target";
     TableFull = "table-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The lock table has reached its memory limit";
     ShareFull = "share-full", TOO_MANY_REQUESTS, ResourceExhausted, true, "The caller's quota is used up";
     ReadersFull = "readers-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "Too many event subscribers";
@@ -145,6 +148,9 @@ impl From<&Refusal> for Code {
             Refusal::SessionOfAnother => Code::SessionOfAnother,
             Refusal::Held(_) => Code::Held,
             Refusal::WaitTimedOut => Code::WaitTimedOut,
+            Refusal::Frozen(_) => Code::Frozen,
+            Refusal::FreezesFull { .. } => Code::FreezesFull,
+            Refusal::NoSuchFreeze => Code::NoSuchFreeze,
             Refusal::WaitCancelled => Code::WaitCancelled,
             Refusal::SizeMismatch { .. } => Code::SizeMismatch,
             Refusal::ZeroSize
@@ -255,6 +261,7 @@ impl FieldNames {
             Field::Names => "names",
             Field::LockDelay => "lock_delay_seconds",
             Field::Value => "value",
+            Field::FreezeTime => "for_seconds",
         }
     }
 }

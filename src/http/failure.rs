@@ -2,6 +2,7 @@
 
 use super::code::{Code, FieldNames};
 use super::deadlock::BlockedBy;
+use super::frozen::Frozen;
 use crate::base::TooFast;
 use crate::domain::{Field, Pool, Refusal, SHARED, ShareOf};
 use crate::engine::{EngineError, Fault, MemberError};
@@ -24,12 +25,14 @@ pub struct Failure {
 }
 
 /// In a box: a request carries room for its failure.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct More {
     /// The high-water mark of the resource, above the token of the request.
     pub mark: Option<u64>,
     /// Who is in the way of whom, where a wait would be part of a deadlock.
     pub cycle: Option<Vec<BlockedBy>>,
+    /// What keeps the lock from being granted.
+    pub frozen: Option<Frozen>,
 }
 
 impl Failure {
@@ -160,10 +163,16 @@ fn refused(code: Code, refusal: &Refusal, names: &FieldNames) -> Failure {
                 names.len()
             ),
         ),
+        Refusal::Frozen(by) => {
+            let frozen = Frozen::from(&**by);
+            let retry_after_seconds = Some(frozen.retry_after_seconds());
+            let failure = Failure { retry_after_seconds, ..Failure::new(code, frozen.text()) };
+            failure.with(More { frozen: Some(frozen), ..More::default() })
+        }
         Refusal::NoElectionLease => Failure::field(lease, format!("{lease} is needed: a leader has a lease")),
         Refusal::TokenNotIssued => Failure::field("token", "no such token was ever issued by this service"),
         Refusal::TokenBelowMark { mark } => Failure::new(code, format!("token {} was accepted before", mark.0))
-            .with(More { mark: Some(mark.0), cycle: None }),
+            .with(More { mark: Some(mark.0), ..More::default() }),
         Refusal::NotYet { level, node } => {
             let why = match node {
                 Some(node) => format!("which node {node} lacks: upgrade it first"),
@@ -176,6 +185,7 @@ fn refused(code: Code, refusal: &Refusal, names: &FieldNames) -> Failure {
         | Refusal::SessionHoldsFull { limit }
         | Refusal::SessionsFull { limit }
         | Refusal::MarksFull { limit }
+        | Refusal::FreezesFull { limit }
         | Refusal::IdempotencyKeysFull { limit } => {
             Failure::new(code, format!("{title}: at most {limit} are allowed")).with_limit(*limit)
         }
@@ -216,7 +226,7 @@ fn limit_exceeded(field: Field, limit: u64, names: &FieldNames) -> Failure {
         Field::Size => format!("{name} must be at most {limit}"),
         Field::Names => format!("{name} must have at most {limit} entries"),
         Field::Value => format!("{name} must be at most {limit} bytes long"),
-        Field::Lease | Field::Wait | Field::LockDelay => {
+        Field::Lease | Field::Wait | Field::LockDelay | Field::FreezeTime => {
             let detail = format!("{name} must be at most {} seconds", Seconds(limit));
             return Failure::limit(name, limit / 1000, detail);
         }

@@ -23,6 +23,7 @@ pub mod ending_keys;
 pub mod endpoint;
 pub mod failed_logins;
 pub mod failure;
+pub mod frozen;
 pub mod grpc;
 pub mod header_fields;
 pub mod idempotency;

@@ -2,6 +2,7 @@
 
 use super::deadlock::BlockedBy;
 use super::failure::Failure;
+use super::frozen::Frozen;
 use super::respond;
 use crate::base::request_id;
 use axum::http::{HeaderValue, header};
@@ -44,6 +45,10 @@ pub struct Problem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<BlockedBy>>)]
     cycle: Option<&'a [BlockedBy]>,
+    /// The freeze that keeps the lock from being granted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Frozen>)]
+    frozen: Option<&'a Frozen>,
     /// The `x-request-id` of the answer, which the server's log lines have too.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "0f8fad5bd9cb469fa16570867728950e")]
@@ -72,6 +77,7 @@ pub fn document(failure: &Failure) -> Vec<u8> {
         config_key: failure.config_key,
         mark: failure.more.as_ref().and_then(|more| more.mark),
         cycle: failure.more.as_ref().and_then(|more| more.cycle.as_deref()),
+        frozen: failure.more.as_ref().and_then(|more| more.frozen.as_ref()),
         request_id: request_id::current(),
     })
 }

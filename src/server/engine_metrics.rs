@@ -83,6 +83,7 @@ fn register_gauges(shown: &mut Registry, overview: &Overview, cluster: &ClusterV
         ("holds", "Holds of all locks", counts.holds),
         ("waiters", "Requests waiting for a lock", counts.waiters),
         ("sessions", "Open sessions", counts.sessions),
+        ("freezes", "Freezes that have not ended", counts.freezes),
         ("has_quorum", "1 while a leader with a quorum behind it is known", cluster.has_quorum.into()),
         ("members", "Members of the cluster, with and without a vote", cluster.members.len() as u64),
         ("feature_level", "Feature level that all members support", cluster.level.into()),

@@ -14,13 +14,15 @@ use crate::engine::events::{EventFilter, EventId, LockEvent, NameFilter, Publish
 const SHOWN: usize = 100;
 
 /// The kinds of events that the page can be limited to, with their words.
-const KINDS: [(&str, &str); 6] = [
+const KINDS: [(&str, &str); 8] = [
     ("granted", "granted"),
     ("released", "released"),
     ("expired", "expired"),
     ("forced", "forced"),
     ("value-changed", "value changed"),
     ("session-ended", "session ended"),
+    ("frozen", "frozen"),
+    ("thawed", "thawed"),
 ];
 
 /// What the page shows.
@@ -53,6 +55,8 @@ fn kind_of(event: &LockEvent) -> &'static str {
         LockEvent::HoldEnded { why: EndReason::Forced, .. } => "forced",
         LockEvent::HoldEnded { .. } => "released",
         LockEvent::SessionEnded { .. } => "session-ended",
+        LockEvent::Frozen { .. } => "frozen",
+        LockEvent::Thawed { .. } => "thawed",
     }
 }
 
@@ -112,6 +116,11 @@ fn row(html: &mut Html, published: &PublishedEvent, context: &Context<'_>) {
         }
         LockEvent::SessionEnded { session, idle } => {
             (None, None, Html::of(if *idle { "it was idle for too long" } else { "closed" }), Some(session))
+        }
+        LockEvent::Frozen { target, freeze } | LockEvent::Thawed { target, freeze, .. } => {
+            let mut how = Html::of(freeze.covers.shown(target));
+            how.raw(" <bdi>").text(target).raw("</bdi>: <bdi>").text(&freeze.reason).raw("</bdi>");
+            (None, None, how, None)
         }
     };
     html.raw("<tr><td>").append(mark(kind_of(&published.event))).raw("</td>");

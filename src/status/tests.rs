@@ -93,7 +93,15 @@ fn hold() -> HoldView {
 }
 
 fn lock(name: &str, waiters: u32) -> LockView {
-    LockView { name: name.into(), size: 1, waiters, holds: vec![hold()], delayed_until: None, queue: None }
+    LockView {
+        name: name.into(),
+        size: 1,
+        waiters,
+        holds: vec![hold()],
+        delayed_until: None,
+        frozen: None,
+        queue: None,
+    }
 }
 
 fn waiter(label: Option<&str>) -> WaiterView {

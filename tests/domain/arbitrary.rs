@@ -6,9 +6,9 @@ use super::model::script::steps;
 use super::model::{driver, for_all};
 use arcstr::ArcStr;
 use latchd::domain::{
-    Acquire, Body, BodyDigest, Caller, Command, CommandId, Dialect, Entry, Force, HoldKey, IdempotencyId,
-    IdempotencyKey, Incarnation, LeaderStart, Limits, Metadata, Name, NodeId, Proof, SHARED, SessionId, StoreId,
-    Submitted, Table, Terms, Timestamp, Token, Upgrade, Wait,
+    Acquire, Body, BodyDigest, Caller, Command, CommandId, Covers, Dialect, Entry, Force, FreezeHolds, FreezeOrder,
+    HoldKey, IdempotencyId, IdempotencyKey, Incarnation, LeaderStart, Limits, Metadata, Name, NodeId, Proof, SHARED,
+    SessionId, StoreId, Submitted, Table, Terms, Timestamp, Token, Upgrade, Wait,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -100,7 +100,7 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    vec(number(), 26).prop_map(|numbers| Limits {
+    vec(number(), 28).prop_map(|numbers| Limits {
         name_bytes_max: numbers[0],
         metadata_entries_max: numbers[1],
         metadata_key_bytes_max: numbers[2],
@@ -127,6 +127,8 @@ fn limits() -> impl Strategy<Value = Limits> {
         mark_idle_ms: numbers[23],
         history_per_lock: numbers[24],
         history_bytes_max: numbers[25],
+        freeze_ms_max: numbers[26],
+        freezes_max: numbers[27],
     })
 }
 
@@ -168,12 +170,21 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(name, session, key, value)| Command::SetValue { name, session, key, value }),
         1 => (text(), number().prop_map(Token), asker())
             .prop_map(|(resource, token, caller)| Command::RaiseMark { resource, token, caller }),
+        2 => freeze().prop_map(|order| Command::Freeze(Box::new(order))),
+        1 => text().prop_map(|target| Command::Thaw { target }),
     ]
 }
 
 fn force() -> impl Strategy<Value = Option<Box<Force>>> {
     let force = (text(), text()).prop_map(|(by, reason)| Box::new(Force { by, reason }));
     prop::option::of(force)
+}
+
+fn freeze() -> impl Strategy<Value = FreezeOrder> {
+    let (covers, holds) = (prop::sample::select(&Covers::ALL[..]), prop::sample::select(&FreezeHolds::ALL[..]));
+    (text(), covers, holds, number(), text(), text()).prop_map(|(target, covers, holds, for_ms, reason, by)| {
+        FreezeOrder { target, covers, holds, for_ms, reason, by }
+    })
 }
 
 fn acquire() -> impl Strategy<Value = Acquire> {
@@ -262,7 +273,7 @@ fn store() -> impl Strategy<Value = StoreId> {
 }
 
 fn level() -> impl Strategy<Value = u32> {
-    prop_oneof![1 => 0..2_u32, 5 => Just(2), 4 => 3..11_u32, 1 => Just(u32::MAX)]
+    prop_oneof![1 => 0..2_u32, 5 => Just(2), 4 => 3..12_u32, 1 => Just(u32::MAX)]
 }
 
 fn dialect() -> impl Strategy<Value = Dialect> {

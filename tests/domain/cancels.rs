@@ -10,7 +10,7 @@ fn cancelled_waiter_leaves_queue_and_is_notified() {
     let waiting = bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
     let (outcome, events) = bench.run(cancel("a", 2));
     assert_eq!(outcome, Outcome::Cancelled);
-    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled }]);
+    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled, frozen: None }]);
     assert_eq!(bench.seen("a"), (1, 0));
 }
 
@@ -66,7 +66,7 @@ fn timed_out_first_waiter_lets_the_next_in() {
     let waiting = bench.queued(ask("a", 2).size(3).lease_ms(10).wait_ms(10));
     bench.queued(ask("a", 3).size(2).lease_ms(10).wait_ms(20));
     let events = bench.pass_ms(11).tick();
-    assert_eq!(events[0], Event::WaiterEnded { command: waiting, why: WaitEnd::TimedOut });
+    assert_eq!(events[0], Event::WaiterEnded { command: waiting, why: WaitEnd::TimedOut, frozen: None });
     assert_eq!(bench.seen("a"), (2, 0));
 }
 

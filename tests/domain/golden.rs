@@ -171,7 +171,7 @@ fn single_node_snapshot_is_still_read() {
 }
 
 /// Compares with the committed bytes.
-fn check(version: &str, file: &str, bytes: &[u8]) {
+pub fn check(version: &str, file: &str, bytes: &[u8]) {
     let path = path(version, file);
     let digits: Vec<String> =
         bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
@@ -231,7 +231,7 @@ fn cluster_entries() -> Vec<(&'static str, Entry)> {
     commands.map(|(file, command)| (file, entry_of(command))).into()
 }
 
-fn entry_of(command: Command) -> Entry {
+pub fn entry_of(command: Command) -> Entry {
     let id = CommandId { incarnation: Incarnation(0x0102_0304_0506_0708), sequence: 300 };
     batch(Vec::new(), false, vec![Submitted { id, command }])
 }
@@ -240,7 +240,7 @@ fn batch(touches: Vec<latchd::domain::SessionId>, more_touches: bool, commands: 
     Entry { at: Timestamp(1_234_567), epoch: 3, body: Body::Batch { touches, more_touches, commands } }
 }
 
-fn leader_start(start: LeaderStart) -> Entry {
+pub fn leader_start(start: LeaderStart) -> Entry {
     Entry { at: Timestamp(0), epoch: 4, body: Body::LeaderStart(start) }
 }
 
@@ -277,7 +277,7 @@ fn node_up_at(level: u32, incarnation: Incarnation) -> Command {
 }
 
 /// A table with every kind of state that this level has.
-fn cluster_table(level: u32) -> Table {
+pub fn cluster_table(level: u32) -> Table {
     let mut bench = one_node_bench(LeaderStart { level, ..start(RUN) });
     bench.lead(LeaderStart { confirm: true, level, ..start(RUN) });
     bench.outcome(node_up_at(level, Incarnation(2)));
@@ -315,7 +315,7 @@ fn cluster_table(level: u32) -> Table {
 
 /// Holds of all kinds that have ended in all ways.
 fn with_history(bench: &mut Bench) {
-    bench.lead(LeaderStart { first_token: 1_800_000_000_000 << 10, confirm: true, ..start(RUN) });
+    bench.lead(LeaderStart { first_token: 1_800_000_000_000 << 10, confirm: true, level: 10, ..start(RUN) });
     let labelled = ask("forced", 40).label("x").by(caller(1, 2)).metadata(&[("host", "db-1")]);
     bench.pass_ms(7).acquired(labelled.size(3).terms(|terms| terms.weight = 2));
     let force = Some(Box::new(Force::new("ops", "the worker hangs")));

@@ -83,7 +83,7 @@ pub fn keys(numbers: &[u64]) -> Vec<HoldKey> {
 /// The waits that ended without a grant, and why.
 pub fn wait_ends(events: &[Event]) -> Vec<(CommandId, WaitEnd)> {
     let ends = events.iter().filter_map(|event| match event {
-        Event::WaiterEnded { command, why } => Some((*command, *why)),
+        Event::WaiterEnded { command, why, .. } => Some((*command, *why)),
         _ => None,
     });
     ends.collect()

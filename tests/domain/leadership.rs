@@ -45,7 +45,7 @@ fn only_attached_waiters_of_dead_incarnations_leave() {
     let dead = bench.queued(ask("a", 2).lease_ms(100).wait_ms(100));
     bench.queued(ask("a", 3).label("x").lease_ms(100).detached_ms(100));
     let events = bench.lead_with(NEXT_RUN);
-    assert_eq!(events, [Event::WaiterEnded { command: dead, why: WaitEnd::Cancelled }]);
+    assert_eq!(events, [Event::WaiterEnded { command: dead, why: WaitEnd::Cancelled, frozen: None }]);
     assert_eq!(bench.seen("a"), (1, 1));
 }
 

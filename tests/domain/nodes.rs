@@ -61,7 +61,7 @@ fn waiters_of_a_dead_node_leave() {
     let (mut bench, waiting) = waiting();
     let (outcome, events) = bench.run(node_down(2, RUN_OF_2));
     assert_eq!(outcome, Outcome::NodeRecorded);
-    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled }]);
+    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled, frozen: None }]);
     assert_eq!(bench.seen("a"), (1, 0));
 }
 
@@ -70,7 +70,7 @@ fn only_waiters_of_the_restarted_node_leave() {
     let (mut bench, waiting) = waiting();
     bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
     let (_, events) = bench.run(node_up(2, NEXT_RUN));
-    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled }]);
+    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled, frozen: None }]);
     assert_eq!(bench.seen("a"), (1, 1));
 }
 
@@ -115,7 +115,7 @@ fn node_with_another_store_is_refused() {
 fn forgotten_node_may_return_with_another_store() {
     let (mut bench, waiting) = waiting();
     let (_, events) = bench.run(Command::ForgetNode { node: NodeId(2) });
-    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled }]);
+    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled, frozen: None }]);
     assert_eq!(bench.refused(Command::ForgetNode { node: NodeId(2) }), Refusal::NodeUnknown);
     assert_eq!(bench.outcome(up(store(9))), Outcome::NodeRecorded);
     assert_eq!(bench.table.nodes()[&NodeId(2)].store, store(9));
@@ -146,7 +146,7 @@ fn waiter_with_idempotency_key_keeps_its_place_ten_seconds() {
     bench.acquired(ask("a", 1));
     let waiting = bench.from(RUN_OF_2).queued(ask("a", 2).request(1).lease_ms(60_000).wait_ms(60_000));
     let (_, events) = bench.from(RUN).run(node_down(2, RUN_OF_2));
-    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled }]);
+    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled, frozen: None }]);
     bench.pass_ms(10_000).tick();
     assert_eq!(bench.seen("a"), (1, 1));
     bench.pass_ms(1).tick();

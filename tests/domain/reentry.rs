@@ -68,7 +68,7 @@ fn reentering_waiter_keeps_its_place_and_first_request_is_cancelled() {
     bench.queued(ask("a", 2).lease_ms(100).wait_ms(1_000));
     let (outcome, events) = bench.run(ask("a", 3).reentrant("x").lease_ms(100).wait_ms(1_000));
     assert_eq!(outcome, Outcome::Waiting { position: 0 });
-    assert_eq!(events, [Event::WaiterEnded { command: first, why: WaitEnd::Cancelled }]);
+    assert_eq!(events, [Event::WaiterEnded { command: first, why: WaitEnd::Cancelled, frozen: None }]);
     bench.pass_ms(11).tick();
     assert_eq!(bench.seen("a"), (1, 2), "the new timeout applies");
     bench.outcome(release("a", 9));

@@ -15,7 +15,7 @@ fn retry_takes_over_the_place_in_the_queue() {
     bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
     let (outcome, events) = bench.pass_ms(5_000).from(RUN_OF_2).run(waits(4));
     assert_eq!(outcome, Outcome::Waiting { position: 0 });
-    assert_eq!(events, [Event::WaiterEnded { command: lost, why: WaitEnd::Cancelled }]);
+    assert_eq!(events, [Event::WaiterEnded { command: lost, why: WaitEnd::Cancelled, frozen: None }]);
     let retried = bench.last_id();
     let view = bench.table.waiters_view(&name("a"), bench.table.now());
     assert_eq!((view[0].key, view[0].since, view[0].deadline), (key(4), Timestamp(0), Timestamp(65_000)));
@@ -29,7 +29,7 @@ fn orphaned_waiter_keeps_its_place_ten_seconds() {
     bench.acquired(ask("a", 1));
     let lost = bench.queued(waits(2));
     let (_, events) = bench.run(cancel("a", 2));
-    assert_eq!(events, [Event::WaiterEnded { command: lost, why: WaitEnd::Cancelled }]);
+    assert_eq!(events, [Event::WaiterEnded { command: lost, why: WaitEnd::Cancelled, frozen: None }]);
     assert_eq!(bench.table.next_deadline(), Some(Timestamp(ORPHAN_MS)));
     bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
     assert_eq!(bench.pass_ms(ORPHAN_MS).outcome(waits(4)), Outcome::Waiting { position: 0 });

@@ -119,7 +119,7 @@ fn end_of_session_ends_only_its_holds_and_waits() {
     assert_eq!(outcome, Outcome::SessionClosed);
     assert!(events.contains(&Event::SessionEnded { session: session(1), idle: false }));
     assert_eq!(ended(&events), [(token, EndReason::SessionEnded)]);
-    assert!(events.contains(&Event::WaiterEnded { command: waiting, why: WaitEnd::SessionEnded }));
+    assert!(events.contains(&Event::WaiterEnded { command: waiting, why: WaitEnd::SessionEnded, frozen: None }));
     assert!(events.iter().any(|event| matches!(event, Event::WaiterGranted { command, .. } if *command == next)));
     assert_eq!((bench.seen("a"), bench.seen("b")), ((1, 0), (1, 0)));
 }

@@ -9,8 +9,8 @@ const NEXT_TOKEN_AT: usize = 3;
 /// The tokens of these tests take two bytes.
 const NEXT_WAITER_AT: usize = NEXT_TOKEN_AT + 2;
 
-/// A table without locks and sessions ends with six counts of zero.
-const COUNTS: usize = 6;
+/// A table without locks and sessions ends with eight zeros: seven counts, and that no sweep is under way.
+const COUNTS: usize = 8;
 
 fn restore(bytes: &[u8]) -> Result<Table, DecodeError> {
     Table::restore(&mut &*bytes).map_err(|error| match error {

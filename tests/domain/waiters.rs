@@ -47,7 +47,7 @@ fn label_cancels_its_wait() {
     bench.queued(ask("a", 3).label("y").lease_ms(9).detached_ms(100));
     let (outcome, events) = bench.run(cancel_wait("a", "x"));
     assert_eq!(outcome, Outcome::Cancelled);
-    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled }]);
+    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled, frozen: None }]);
     assert_eq!(bench.refused(cancel_wait("a", "x")), Refusal::NotWaiting);
     assert_eq!(bench.refused(cancel_wait("b", "y")), Refusal::NotWaiting);
     assert_eq!(bench.outcome(cancel_wait("a", "y")), Outcome::Cancelled);

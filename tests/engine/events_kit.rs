@@ -72,6 +72,8 @@ pub fn said(events: &[PublishedEvent]) -> Vec<String> {
         LockEvent::Granted { name, .. } => format!("granted {name}"),
         LockEvent::ValueChanged { name, value, .. } => format!("value {value} {name}"),
         LockEvent::HoldEnded { name, why, .. } => format!("{why:?} {name}").to_lowercase(),
+        LockEvent::Frozen { target, .. } => format!("frozen {target}"),
+        LockEvent::Thawed { target, why, .. } => format!("{why:?} {target}").to_lowercase(),
         LockEvent::SessionEnded { idle, .. } => format!("session {}", if *idle { "idle" } else { "closed" }),
     };
     events.iter().map(say).collect()

@@ -12,6 +12,7 @@ mod errors;
 mod events;
 mod fencing;
 mod force;
+mod freezes;
 mod history;
 mod html;
 mod listing;

@@ -4,6 +4,7 @@ mod audit;
 mod browsers;
 mod connections;
 mod files;
+mod freezes;
 mod heads;
 mod http2;
 mod keys;

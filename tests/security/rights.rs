@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 pub const KEY: &str = "a key of the tests";
 pub const READER: &str = "a reader";
 pub const PART: &str = "a part";
-const ADMIN_OF_PART: &str = "an admin of a part";
+pub const ADMIN_OF_PART: &str = "an admin of a part";
 const RELEASE: &str = "/releaselock?lockname=a&token=";
 
 pub fn keys() -> String {

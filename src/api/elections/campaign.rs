@@ -13,6 +13,7 @@ use crate::http::deadlock::BlockedBy;
 use crate::http::delivery::granted;
 use crate::http::endpoint::{BODY, CREDENTIAL, Either, IdempotencyHeader, KEYED, NEW_HOLD, WRITE, errors};
 use crate::http::failure::More;
+use crate::http::frozen::Frozen;
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::query::Captured;
 use crate::http::respond::{json, to_json};
@@ -90,7 +91,12 @@ async fn elect(candidate: &Candidate<'_>, name: Name, body: &[u8]) -> Result<Res
         }
         Err(Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut)) => {
             let leader = engine.leader(&name).await.map_err(Failure::of)?;
-            Ok(json(StatusCode::OK, to_json(&NotElected::new(&name, leader))))
+            Ok(json(StatusCode::OK, to_json(&NotElected::new(&name, leader, None))))
+        }
+        Err(Fault::Refused(Refusal::Frozen(by))) => {
+            let leader = engine.leader(&name).await.map_err(Failure::of)?;
+            let frozen = Some(Frozen::from(&*by));
+            Ok(json(StatusCode::OK, to_json(&NotElected::new(&name, leader, frozen))))
         }
         Err(fault) => Err(not_elected(candidate, &fault)),
     }
@@ -101,7 +107,7 @@ fn not_elected(candidate: &Candidate<'_>, fault: &Fault) -> Failure {
     let failure = Failure::from_fault(fault, &NAMES);
     let Fault::Refused(Refusal::WouldDeadlock { cycle }) = fault else { return failure };
     let cycle = BlockedBy::all(cycle, |name| candidate.identity.may_read(name));
-    failure.with(More { mark: None, cycle: Some(cycle) })
+    failure.with(More { cycle: Some(cycle), ..More::default() })
 }
 
 fn asked(candidate: &Candidate<'_>, name: Name, body: &[u8]) -> Result<Box<Acquire>, Failure> {

@@ -1,6 +1,7 @@
 //! The answers of elections.
 
 use crate::domain::{HoldKey, LeaderView, Token};
+use crate::http::frozen::Frozen;
 use crate::http::{key, respond};
 use serde::Serialize;
 use std::time::Duration;
@@ -61,11 +62,14 @@ pub struct NotElected<'a> {
     /// Who leads. `null` where nobody does: the end of the last leader delays the next, or a hold that is no leader's is in
     /// the way.
     leader: Option<Leader>,
+    /// An operator has frozen the election: nobody is elected until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frozen: Option<Frozen>,
 }
 
 impl NotElected<'_> {
-    pub fn new(name: &str, leader: Option<LeaderView>) -> NotElected<'_> {
-        NotElected { elected: false, name, leader: leader.map(Leader::from) }
+    pub fn new(name: &str, leader: Option<LeaderView>, frozen: Option<Frozen>) -> NotElected<'_> {
+        NotElected { elected: false, name, leader: leader.map(Leader::from), frozen }
     }
 }
 

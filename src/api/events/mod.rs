@@ -74,7 +74,7 @@ errors!(EventsErrors: Problem<'_>, REFUSED, CREDENTIAL);
 /// Follow what happens
 ///
 /// Server-sent events: `granted`, `released`, `expired`, `forced` of holds, each named by its fencing token,
-/// `value-changed` of leaders, and `session-ended`. The first event (`started`) says after which id it goes on. Ids are the same on every node: a client
+/// `value-changed` of leaders, `frozen` and `thawed` of freezes that concern any of the locks, and `session-ended`. The first event (`started`) says after which id it goes on. Ids are the same on every node: a client
 /// that sends the last one as `Last-Event-ID` to any node misses nothing. Where that cannot be, because the id is older than
 /// what is kept or a node took over a snapshot, a `gap` event has the present state, and what follows its id is sent. A
 /// comment every `events.heartbeat` shows that the stream lives. A reader that takes nothing for

@@ -1,9 +1,10 @@
 //! The events as readers get them: server-sent events with JSON in them, without keys and session ids.
 
 use crate::api::inspect::schema::Lock;
-use crate::domain::{EndReason, SessionId};
+use crate::domain::{EndReason, Freeze, Name, SessionId, ThawReason};
 use crate::engine::events::{CurrentState, EventId, GapReason, LockEvent, PublishedEvent};
 use crate::http::endpoint::{Schemas, add_schema};
+use crate::http::respond::seconds;
 use serde::Serialize;
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Ref, RefOr};
@@ -19,7 +20,7 @@ const STATE_BYTES_MAX: usize = 256 << 10;
 #[derive(Serialize, ToSchema, Default)]
 #[schema(as = Event)]
 pub struct Event<'a> {
-    /// `started`, `granted`, `released`, `expired`, `forced`, `value-changed` or `session-ended`; with `election`, `elected`
+    /// `started`, `granted`, `released`, `expired`, `forced`, `value-changed`, `frozen`, `thawed` or `session-ended`; with `election`, `elected`
     /// instead of `granted` and `resigned` instead of `released`. The same as the event's type.
     #[schema(example = "expired")]
     event: &'static str,
@@ -47,7 +48,7 @@ pub struct Event<'a> {
     #[schema(example = "10.0.0.7:5432")]
     value: Option<&'a str>,
     /// Of `released` and `resigned`: `released` by its owner, `session-ended`, `transferred` to another session, or `undelivered`: its client never got the answer. Of
-    /// `session-ended`: `closed` or `idle`.
+    /// `session-ended`: `closed` or `idle`. Of `thawed`: `ended` by itself, or `thawed` by an operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "idle")]
     why: Option<&'static str>,
@@ -59,6 +60,26 @@ pub struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "a1b2c3d4e5f6")]
     session: Option<String>,
+    /// Of `frozen` and `thawed`: the name that is frozen, or what all frozen names start with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "deploy/")]
+    target: Option<&'a str>,
+    /// Of `frozen` and `thawed`: `name`, `prefix` or `everything`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "prefix")]
+    r#match: Option<&'static str>,
+    /// Of `frozen` and `thawed`: `drain` or `break`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "drain")]
+    holds: Option<&'static str>,
+    /// Of `frozen` and `thawed`: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "release 7 goes out, ticket 4411")]
+    reason: Option<&'a str>,
+    /// Of `frozen` and `thawed`: how long the freeze was to last when it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 3600.0)]
+    for_seconds: Option<f64>,
 }
 
 /// The locks as they are now: asked for, or because events are missing.
@@ -240,6 +261,14 @@ fn event(published: &PublishedEvent) -> Event<'_> {
                 ..Event::default()
             }
         }
+        LockEvent::Frozen { target, freeze } => of_freeze("frozen", id, target, freeze),
+        LockEvent::Thawed { target, freeze, why } => {
+            let why = match why {
+                ThawReason::Ended => "ended",
+                ThawReason::Thawed => "thawed",
+            };
+            Event { why: Some(why), ..of_freeze("thawed", id, target, freeze) }
+        }
         LockEvent::SessionEnded { session, idle } => Event {
             event: "session-ended",
             id,
@@ -247,6 +276,20 @@ fn event(published: &PublishedEvent) -> Event<'_> {
             session: Some(handle(session)),
             ..Event::default()
         },
+    }
+}
+
+/// A freeze that begins or has ended.
+fn of_freeze<'a>(event: &'static str, id: String, target: &'a Name, freeze: &'a Freeze) -> Event<'a> {
+    Event {
+        event,
+        id,
+        target: Some(target),
+        r#match: Some(freeze.covers.shown(target)),
+        holds: Some(freeze.holds.as_str()),
+        reason: Some(&freeze.reason),
+        for_seconds: Some(seconds(freeze.until.since(freeze.since))),
+        ..Event::default()
     }
 }
 

@@ -10,9 +10,10 @@ use crate::domain::view::LockFilter;
 use crate::engine::LockPage;
 use crate::http::auth::{identify_and_touch, may_read};
 use crate::http::endpoint::{CREDENTIAL, READ, errors};
+use crate::http::frozen::text_of;
 use crate::http::query::Captured;
 use crate::http::respond::HoldsSecrets;
-use crate::http::{AppState, Code, Failure, Problem, Query, json_stream};
+use crate::http::{App, AppState, Code, Failure, Problem, Query, json_stream};
 use axum::extract::State;
 use axum::http::request::Parts;
 use std::sync::Arc;
@@ -121,9 +122,17 @@ pub async fn show_lock(State(app): State<AppState>, captured: Captured, head: Pa
     may_read(&viewer, &name)?;
     let engine = app.engine.with_consistency(query::consistency(Query::of(&head.uri))?);
     let (lock, now) = engine.lock_with_queue(&name).await.map_err(Failure::of)?;
-    let lock = lock.ok_or_else(|| Failure::new(Code::NoSuchLock, "nobody holds this lock or waits for it"))?;
+    let lock = lock.ok_or_else(|| nobody(&app, &name))?;
     let json = listing_json::lock(lock, now, &viewer, Arc::clone(&app.catalog));
     listing(&head, json, viewer.is_admin())
+}
+
+fn nobody(app: &App, name: &Name) -> Failure {
+    let nobody = "nobody holds this lock or waits for it";
+    match app.engine.local_freeze_of(name) {
+        Some(by) => Failure::new(Code::NoSuchLock, format!("{nobody}; {}", text_of(&by))),
+        None => Failure::new(Code::NoSuchLock, nobody),
+    }
 }
 
 /// List sessions

@@ -5,6 +5,7 @@ use crate::access::Identity;
 use crate::domain::Timestamp;
 use crate::domain::view::{LockView, SessionView};
 use crate::http::Catalog;
+use crate::http::frozen::Frozen;
 use crate::http::json_stream::listed;
 use crate::http::respond::{push_string, seconds, to_json};
 use std::iter::once;
@@ -38,6 +39,10 @@ pub fn lock(
     if let Some(until) = view.delayed_until {
         head.extend_from_slice(b",\"delayed_for_seconds\":");
         head.append(&mut to_json(&seconds(until.since(now))));
+    }
+    if let Some(by) = &view.frozen {
+        head.extend_from_slice(b",\"frozen\":");
+        head.append(&mut to_json(&Frozen::from(&**by)));
     }
     head.extend(format!(",\"queue_length\":{},\"holders\":[", view.waiters).bytes());
     let name = view.name;
@@ -93,7 +98,15 @@ mod tests {
             metadata: [("host", "web-1")].into_iter().collect::<Metadata>(),
             terms: None,
         };
-        LockView { name: "ops/a".into(), size: 1, holds: vec![hold], waiters: 2, delayed_until: None, queue: None }
+        LockView {
+            name: "ops/a".into(),
+            size: 1,
+            holds: vec![hold],
+            waiters: 2,
+            delayed_until: None,
+            frozen: None,
+            queue: None,
+        }
     }
 
     fn waiter(position: u32, orphaned: bool) -> WaiterView {

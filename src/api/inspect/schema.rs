@@ -4,6 +4,7 @@ use crate::base::clock;
 use crate::domain::view::{HoldView, LockView, Mode, SessionView, WaiterView};
 use crate::domain::{Metadata, PastHold, Terms, Timestamp};
 use crate::http::Catalog;
+use crate::http::frozen::Frozen;
 use crate::http::respond::seconds;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -33,6 +34,9 @@ pub struct Lock {
     /// Until somebody may be granted it, where a hold with a `lock_delay_seconds` ended uncleanly.
     #[serde(skip_serializing_if = "Option::is_none")]
     delayed_for_seconds: Option<f64>,
+    /// The freeze that keeps it from being granted. There if one lock was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frozen: Option<Frozen>,
     /// How many wait for it.
     queue_length: u32,
     /// Oldest first.
@@ -212,6 +216,7 @@ impl Lock {
             name: lock.name.to_string(),
             size: lock.size,
             mode: lock.mode().as_str(),
+            frozen: lock.frozen.as_deref().map(Frozen::from),
             delayed_for_seconds: lock.delayed_until.map(|until| seconds(until.since(now))),
             queue_length: lock.waiters,
             holders: lock.holds.iter().map(|hold| Hold::new(hold, now, key(hold))).collect(),

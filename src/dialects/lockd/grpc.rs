@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::domain::{Acquire, Dialect, Name, Refusal};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::{may_read, may_take};
+use crate::http::frozen::text_of;
 use crate::http::grpc::unary::{Call, Reply, unary_route};
 use crate::http::{AppState, Declaration, Failure, GrpcService, HoldDialect, Routes};
 use tonic::Status;
@@ -42,7 +43,7 @@ async fn unlock(call: &Call<'_, Lockd>, asked: LockName) -> Result<Reply<LockRes
     may_take(&call.identity, &asked.name)?;
     let released = release_by_name(&call.app.engine, &asked.name, Dialect::LockdGrpc);
     let success = released.await.map_err(explain)?;
-    Ok(LockResult { success, fencing_token: 0 }.into())
+    Ok(LockResult { success, ..LockResult::default() }.into())
 }
 
 /// Takes a lock if it is free.
@@ -55,11 +56,14 @@ async fn lock(call: &Call<'_, Lockd>, asked: LockName) -> Result<Reply<LockResul
     };
     match call.app.engine.acquire(acquire).await {
         Ok(hold) => {
-            let message = LockResult { success: true, fencing_token: hold.token.0 };
+            let message = LockResult { success: true, fencing_token: hold.token.0, ..LockResult::default() };
             Ok(Reply { message, delivery: Some(hold.delivery) })
         }
         Err(Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::SizeMismatch { .. })) => {
-            Ok(LockResult { success: false, fencing_token: 0 }.into())
+            Ok(LockResult::default().into())
+        }
+        Err(Fault::Refused(Refusal::Frozen(by))) => {
+            Ok(LockResult { frozen: text_of(&by), ..LockResult::default() }.into())
         }
         Err(fault) => Err(explain(fault)),
     }

@@ -65,7 +65,10 @@ impl Holds<'_> {
     pub async fn take(&self, names: &[Name], value: &Value, lease_ms: u64) -> Result<Option<Granted>, RedisError> {
         match self.engine().acquire(self.to_take(names, value, lease_ms)?).await {
             Ok(granted) => Ok(Some(granted)),
-            Err(Fault::Refused(Refusal::Held(_) | Refusal::SizeMismatch { .. } | Refusal::WaitTimedOut)) => Ok(None),
+            // Libraries try again where a key is held, and give up at an error.
+            Err(Fault::Refused(
+                Refusal::Held(_) | Refusal::SizeMismatch { .. } | Refusal::WaitTimedOut | Refusal::Frozen(_),
+            )) => Ok(None),
             Err(fault) => Err(fault.into()),
         }
     }

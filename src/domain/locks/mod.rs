@@ -67,6 +67,11 @@ impl Locks {
         self.map.iter().map(|(name, _)| name)
     }
 
+    /// The locks behind this one, in the order of the table; all of them without one.
+    pub fn after<'a>(&'a self, name: Option<&Name>) -> impl Iterator<Item = (&'a Name, &'a Lock)> {
+        self.map.iter_after(name)
+    }
+
     pub fn freeze(&self) -> FrozenMap<Name, Lock> {
         self.map.freeze()
     }

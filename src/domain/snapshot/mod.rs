@@ -7,6 +7,7 @@ mod restore;
 
 use super::codec::Format;
 use super::cow_map::{FrozenMap, SHARDS, ShardKey};
+use super::freezes::FreezesView;
 use super::history::Ring;
 use super::idempotency::IdempotencyRecord;
 use super::ids::{IdempotencyId, Name, SessionId};
@@ -32,6 +33,7 @@ pub struct FrozenTable {
     idempotency_keys: FrozenMap<IdempotencyId, IdempotencyRecord>,
     marks: FrozenMap<Name, Mark>,
     history: FrozenMap<Name, Ring>,
+    freezes: FreezesView,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,7 @@ impl Table {
             idempotency_keys: self.idempotency_keys.freeze(),
             marks: self.marks.freeze(),
             history: self.history.freeze(),
+            freezes: self.freezes.view(),
         }
     }
 
@@ -79,6 +82,9 @@ impl FrozenTable {
         }
         if format >= Format::History {
             put_all(&self.history, &mut buffer, out, format)?;
+        }
+        if format >= Format::Freezes {
+            self.freezes.put(&mut buffer, format);
         }
         put_all(&self.locks, &mut buffer, out, format)?;
         out.write_all(&buffer)
@@ -128,6 +134,14 @@ fn put_all<K: ShardKey + Value<Format>, V: Value<Format>>(
         }
     }
     Ok(())
+}
+
+impl FreezesView {
+    fn put(&self, out: &mut Vec<u8>, format: Format) {
+        out.put_varint(self.len() as u64);
+        self.all().for_each(|(target, freeze)| put_record(target, freeze, out, format));
+        self.sweep.put(out, format);
+    }
 }
 
 fn put_record(key: &impl Value<Format>, value: &impl Value<Format>, out: &mut Vec<u8>, format: Format) {
@@ -201,10 +215,13 @@ impl FrozenTable {
         (self.header.now.0 / span_ms.max(1)).wrapping_add(self.header.epoch)
     }
 
-    /// The header of the table, and how many records of each kind there are.
+    /// The header of the table, its freezes, and how many records of each kind there are.
     pub fn put_summary(&self, out: &mut Vec<u8>) {
         self.header.put(out, self.format());
         self.record_counts().for_each(|count| out.put_varint(count as u64));
+        if self.format() >= Format::Freezes {
+            self.freezes.put(out, self.format());
+        }
     }
 
     /// The records of one part.

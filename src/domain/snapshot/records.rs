@@ -4,6 +4,7 @@ use crate::base::codec::{DecodeError, Decoder, Encode};
 use crate::base::value::{Value, record, variants};
 use crate::domain::codec::Format;
 use crate::domain::command::Wait;
+use crate::domain::freezes::{Freeze, Sweep};
 use crate::domain::history::{PastHold, RarePast, Ring};
 use crate::domain::idempotency::{IdempotencyRecord, IdempotencyResult};
 use crate::domain::ids::{Caller, CommandId, Incarnation};
@@ -39,6 +40,8 @@ impl Value<Format> for TimedOut {
     }
 }
 
+record!(Freeze { covers, holds, reason, by, since, until } in Format);
+record!(Sweep { after, again } in Format);
 record!(Mark { token, caller, until } in Format);
 record!(Rare { delay, is_resized; extra_weight: 0 } in Format from Format::Modes);
 

@@ -4,6 +4,7 @@ use super::parts::Parts;
 use crate::base::codec::{DecodeError, Decoder};
 use crate::base::value::Value;
 use crate::domain::codec::Format;
+use crate::domain::freezes::Freeze;
 use crate::domain::history::Ring;
 use crate::domain::idempotency::{IdempotencyRecord, IdempotencyResult};
 use crate::domain::ids::{IdempotencyId, Incarnation, Name, NodeId, SessionId, StoreId, Token};
@@ -41,6 +42,12 @@ pub fn get_table(input: &mut Decoder) -> Result<Table, DecodeError> {
         for _ in 0..input.count(15)? {
             table.add_history(Value::get(input, format)?, Value::get(input, format)?)?;
         }
+    }
+    if format >= Format::Freezes {
+        for _ in 0..input.count(7)? {
+            table.add_freeze(Value::get(input, format)?, Value::get(input, format)?)?;
+        }
+        table.freezes.sweep = Value::get(input, format)?;
     }
     let mut kept = table.check_results_of_sessions()?;
     let mut parts = Parts::default();
@@ -143,6 +150,13 @@ impl Table {
             return Err(DecodeError::Twice("an ended hold"));
         }
         Ok(())
+    }
+
+    fn add_freeze(&mut self, target: Name, freeze: Freeze) -> Result<(), DecodeError> {
+        match self.freezes.insert(target, freeze) {
+            None => Ok(()),
+            Some(_) => Err(DecodeError::Twice("a freeze")),
+        }
     }
 
     fn add_lock(&mut self, name: Name, lock: Lock) -> Result<(), DecodeError> {

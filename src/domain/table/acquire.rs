@@ -61,7 +61,11 @@ impl Table {
             let free = |lock: &Lock| lock.has_room(size, weight) && is_next(lock);
             in_the_way = in_the_way.or(lock.filter(|lock| !free(lock)));
         }
-        let free = in_the_way.is_none();
+        let frozen = self.frozen_by(acquire.places().map(|(name, _)| name), now);
+        let free = in_the_way.is_none() && frozen.is_none();
+        if let Some(frozen) = frozen.filter(|_| acquire.wait.is_none()) {
+            return Err(Refusal::Frozen(frozen));
+        }
         if let Some(lock) = in_the_way.filter(|_| acquire.wait.is_none()) {
             return Err(self.held(lock, now));
         }

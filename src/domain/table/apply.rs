@@ -148,6 +148,8 @@ impl Table {
             Command::Resize { name, size } => self.resize(effects, &name, size),
             Command::SetValue { name, key, value, .. } => self.set_value(effects, &name, key, value),
             Command::RaiseMark { resource, token, caller } => self.raise_mark(resource, token, caller),
+            Command::Freeze(order) => self.freeze_target(effects, *order),
+            Command::Thaw { target } => self.thaw(effects, &target),
         }
     }
 }

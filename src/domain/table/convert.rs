@@ -93,8 +93,12 @@ impl Table {
         if pending.is_some_and(|(_, waiter)| !is_own(waiter)) && !planted!("second-upgrade-waits") {
             return Err(Refusal::UpgradePending);
         }
-        if lock.may_upgrade(hold.token) {
+        let frozen = self.frozen_by(std::iter::once(&upgrade.name), now);
+        if lock.may_upgrade(hold.token) && frozen.is_none() {
             return Ok(UpgradePlan::AtOnce);
+        }
+        if let Some(frozen) = frozen.filter(|_| upgrade.wait.is_none()) {
+            return Err(Refusal::Frozen(frozen));
         }
         if upgrade.wait.is_none() {
             let is_delayed = lock.is_only(hold.token);

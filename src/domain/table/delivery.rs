@@ -49,7 +49,7 @@ impl Table {
             Some(waiter) if waiter.idempotency_id.is_none() => return self.end_wait(effects, name, place, why),
             Some(waiter) if !waiter.is_orphaned() => {
                 let vacancy = Vacancy::among(waiter.names());
-                effects.wait_ended(waiter, why);
+                effects.wait_ended(waiter, why, None);
                 self.locks.orphan_waiter(name, place, until);
                 return vacancy;
             }

@@ -3,7 +3,7 @@
 use super::{Effects, Table, Vacancy};
 use crate::domain::ids::{Name, SessionId};
 use crate::domain::locks::{Hold, Place, Waiter};
-use crate::domain::outcome::{EndReason, Event, WaitEnd};
+use crate::domain::outcome::{EndReason, Event, ThawReason, WaitEnd};
 use crate::domain::sessions::TimedOut;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
@@ -11,7 +11,7 @@ use crate::domain::usage::Usage;
 impl Table {
     /// When something expires next; a past moment while there is a backlog, `None` if nothing ever expires.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        if self.sessions.first_ended().is_some() {
+        if self.sessions.first_ended().is_some() || self.freezes.sweep.is_some() {
             return Some(Timestamp(0));
         }
         let deadlines = [
@@ -19,6 +19,7 @@ impl Table {
             self.sessions.next_deadline(),
             self.idempotency_keys.next_deadline(),
             self.marks.next_deadline(),
+            self.freezes.next_deadline(),
             self.remembered_sizes.next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
@@ -37,6 +38,10 @@ impl Table {
             self.expire_due_lock(effects, &name);
         }
         self.clear_ended_sessions(effects);
+        while let Some(target) = self.freezes.due(now).cloned().filter(|_| effects.spend()) {
+            self.end_freeze(effects, &target, ThawReason::Ended);
+        }
+        self.sweep(effects);
         while effects.budget > 0 && self.remembered_sizes.forget_due(now) {
             effects.budget -= 1;
         }

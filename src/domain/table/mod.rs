@@ -9,6 +9,7 @@ mod deadlock;
 mod delivery;
 mod ending;
 mod expiry;
+mod freezes;
 mod from_backup;
 mod history;
 mod leader;
@@ -20,6 +21,7 @@ mod quota;
 mod release;
 mod retry;
 mod sessions;
+mod sweep;
 mod transfer;
 mod views;
 mod waiting;
@@ -27,6 +29,7 @@ mod waiting;
 pub use leader::LeaderView;
 
 use crate::domain::command::Force;
+use crate::domain::freezes::Freezes;
 use crate::domain::history::History;
 use crate::domain::idempotency::IdempotencyKeys;
 use crate::domain::ids::{Name, Token};
@@ -51,6 +54,7 @@ pub struct Table {
     pub(super) idempotency_keys: IdempotencyKeys,
     pub(super) marks: Marks,
     pub(super) history: History,
+    pub(super) freezes: Freezes,
     pub(super) usages: Usages,
 }
 
@@ -74,6 +78,9 @@ pub struct Header {
     pub nodes: Nodes,
 }
 
+/// How many locks a sweep looks at per entry: most of them have nothing to do, so that each costs little.
+const LOOKS_PER_ENTRY: u32 = 8192;
+
 type CommandResult = Result<Outcome, Refusal>;
 
 /// What one entry does besides its outcomes.
@@ -84,6 +91,8 @@ struct Effects {
     budget: u32,
     /// By whom a hold is ended, and why, while that is carried out.
     force: Option<Box<Force>>,
+    /// How many more locks a sweep may look at.
+    looks: u32,
 }
 
 /// Room may have become free in a lock, or another waiter may be first: the lock has to be granted to its waiters.
@@ -96,7 +105,7 @@ struct Vacancy {
 
 impl Effects {
     fn new(budget: u32) -> Effects {
-        Effects { events: Vec::new(), waits: Vec::new(), budget, force: None }
+        Effects { events: Vec::new(), waits: Vec::new(), budget, force: None, looks: LOOKS_PER_ENTRY }
     }
 
     /// Takes one unit of the budget; whether there was one.

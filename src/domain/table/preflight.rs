@@ -27,7 +27,7 @@ impl Table {
             return Some(Refusal::SessionUnknown);
         }
         match command {
-            Command::Acquire(_) | Command::OpenSession { .. } if !self.is_opened() => None,
+            Command::Acquire(_) | Command::OpenSession { .. } | Command::Freeze(_) if !self.is_opened() => None,
             Command::Acquire(acquire) => self.preflight_acquire(acquire, now),
             Command::OpenSession { session, idempotency_key, caller, .. } => {
                 self.preflight_open(*session, *idempotency_key, *caller, now)
@@ -47,6 +47,8 @@ impl Table {
             Command::Resize { name, size } => self.check_resize(name, *size).err(),
             Command::SetValue { name, key, value, .. } => self.check_value(name, *key, value).err(),
             Command::RaiseMark { resource, token, caller } => self.check_mark(resource, *token, *caller, now).err(),
+            Command::Freeze(order) => self.check_freeze(order).err(),
+            Command::Thaw { target } => self.freezes.get(target).is_none().then_some(Refusal::NoSuchFreeze),
             Command::Cancel { .. }
             | Command::ConfirmDelivery { .. }
             | Command::NodeUp { .. }

@@ -11,7 +11,7 @@ use crate::domain::view::QuotaView;
 impl Table {
     /// The memory that the table uses, by its own estimate.
     pub fn bytes(&self) -> u64 {
-        self.usages.all.bytes.saturating_add(self.remembered_sizes.bytes())
+        self.usages.all.bytes.saturating_add(self.remembered_sizes.bytes()).saturating_add(self.freezes.bytes())
     }
 
     /// How much is used, in all and by each caller.

@@ -170,7 +170,7 @@ impl Table {
         let waiter = self.remove_waiter(&acquire.name, place);
         let waiter = waiter.ok_or(Refusal::Broken("a waiter vanished while it asked again"))?;
         let vacancy = Vacancy::among(waiter.names());
-        self.report_wait_end(effects, &waiter, WaitEnd::Cancelled);
+        self.report_wait_end(effects, &waiter, WaitEnd::Cancelled, None);
         let replacement = Waiter { since: waiter.since, caller: waiter.caller, ..self.waiter(id, acquire) };
         let outcome = self.enqueue(acquire, new_place, replacement);
         // Another waiter may be first now, and fit.

@@ -19,6 +19,7 @@ impl Table {
             sessions: self.sessions.live_count(),
             remembered_sizes: self.remembered_sizes.len() as u64,
             idempotency_keys: self.idempotency_keys.len() as u64,
+            freezes: self.freezes.len() as u64,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{CommandResult, Effects, Table, Vacancy};
 use crate::domain::command::{Acquire, Wait};
+use crate::domain::freezes::FrozenBy;
 use crate::domain::idempotency::IdempotencyResult;
 use crate::domain::ids::{CommandId, HoldKey, Name, Token, WaiterId};
 use crate::domain::locks::{Delivery, DeliveryState, Hold, Lock, Place, Tracked, Waiter, WaiterState};
@@ -96,16 +97,25 @@ impl Table {
         let Some(waiter) = self.remove_waiter(name, place) else { return Vacancy::default() };
         effects.budget = effects.budget.saturating_sub(1);
         effects.note_wait(name, &waiter, WaitStep::Ended(if waiter.is_orphaned() { WaitEnd::Cancelled } else { why }));
-        self.report_wait_end(effects, &waiter, why);
+        let names = waiter.places(name).map(|(name, _)| name);
+        let frozen = if why == WaitEnd::TimedOut { self.frozen_by(names, self.header.now) } else { None };
+        let frozen = frozen.map(|by| Box::new(FrozenBy { waited: true, ..*by }));
+        self.report_wait_end(effects, &waiter, why, frozen);
         Vacancy::among(waiter.names())
     }
 
     /// A wait without a grant is reported, and its idempotency key forgotten: the request may be made again.
-    pub(super) fn report_wait_end(&mut self, effects: &mut Effects, waiter: &Waiter, why: WaitEnd) {
+    pub(super) fn report_wait_end(
+        &mut self,
+        effects: &mut Effects,
+        waiter: &Waiter,
+        why: WaitEnd,
+        frozen: Option<Box<FrozenBy>>,
+    ) {
         if let Some(id) = waiter.idempotency_id {
             self.idempotency_keys.remove(id, &mut self.usages);
         }
-        effects.wait_ended(waiter, why);
+        effects.wait_ended(waiter, why, frozen);
     }
 
     pub(super) fn cancel_wait(&mut self, effects: &mut Effects, name: &Name, label: &str) -> CommandResult {
@@ -146,7 +156,7 @@ impl Table {
             others.extend(waiter.names().iter().filter(|(other, _)| other != name).map(|(other, _)| other.clone()));
             if is_gone {
                 effects.note_wait(name, &waiter, WaitStep::Ended(WaitEnd::SessionEnded));
-                self.report_wait_end(effects, &waiter, WaitEnd::SessionEnded);
+                self.report_wait_end(effects, &waiter, WaitEnd::SessionEnded, None);
             } else {
                 self.grant(effects, name, waiter);
                 granted = true;
@@ -157,7 +167,7 @@ impl Table {
     }
 
     /// The first waiter, if its session is gone (`true`) or it gets the lock.
-    fn next_in_queue(&self, name: &Name) -> Option<(Place, bool)> {
+    pub(super) fn next_in_queue(&self, name: &Name) -> Option<(Place, bool)> {
         let lock = self.locks.get(name)?;
         let (place, waiter) = lock.queue().first()?;
         let is_gone = waiter.owner.session().is_some_and(|session| !self.sessions.is_live(session));
@@ -167,6 +177,9 @@ impl Table {
 
     /// Whether the first waiter of this lock gets what it waits for: the lock, or all its locks, or to be the only holder.
     fn fits(&self, name: &Name, lock: &Lock, place: &Place, waiter: &Waiter) -> bool {
+        if self.keeps_waiting(name, waiter) {
+            return false;
+        }
         if let Some(token) = waiter.upgrades {
             return lock.may_upgrade(token);
         }
@@ -178,6 +191,14 @@ impl Table {
                 lock.has_room(size, waiter.weight()) && lock.queue().first().is_some_and(|(first, _)| first == place)
             })
         })
+    }
+
+    /// Whether any of its names is frozen.
+    fn keeps_waiting(&self, name: &Name, waiter: &Waiter) -> bool {
+        if self.freezes.len() == 0 || planted!("frozen-waiter-granted") {
+            return false;
+        }
+        waiter.places(name).any(|(name, _)| self.freezes.is_frozen(name, self.header.now))
     }
 
     fn grant(&mut self, effects: &mut Effects, name: &Name, waiter: Waiter) {
@@ -265,9 +286,9 @@ impl Effects {
         self.waits.extend(waiter.places(name).map(note));
     }
 
-    pub(super) fn wait_ended(&mut self, waiter: &Waiter, why: WaitEnd) {
+    pub(super) fn wait_ended(&mut self, waiter: &Waiter, why: WaitEnd, frozen: Option<Box<FrozenBy>>) {
         if let Some(command) = waiter.answered_by() {
-            self.events.push(Event::WaiterEnded { command, why });
+            self.events.push(Event::WaiterEnded { command, why, frozen });
         }
     }
 

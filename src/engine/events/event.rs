@@ -1,7 +1,7 @@
 //! One event as subscribers see it, its id, and the filter that says which events a subscriber gets.
 
 use crate::domain::view::Mode;
-use crate::domain::{Dialect, EndReason, Event, Name, SessionId, Token};
+use crate::domain::{Dialect, EndReason, Event, Freeze, Name, SessionId, ThawReason, Token};
 use arcstr::ArcStr;
 use std::fmt;
 use std::str::FromStr;
@@ -41,6 +41,16 @@ pub enum LockEvent {
         session: SessionId,
         idle: bool,
     },
+    /// A freeze begins, or is another from now on.
+    Frozen {
+        target: Name,
+        freeze: Box<Freeze>,
+    },
+    Thawed {
+        target: Name,
+        freeze: Box<Freeze>,
+        why: ThawReason,
+    },
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -63,6 +73,8 @@ impl LockEvent {
             Event::HoldEnded { name, token, why, session, dialect, is_election, .. } => {
                 Some(LockEvent::HoldEnded { name, token, why, session, dialect, is_election })
             }
+            Event::Frozen { target, freeze } => Some(LockEvent::Frozen { target, freeze }),
+            Event::Thawed { target, freeze, why } => Some(LockEvent::Thawed { target, freeze, why }),
             Event::SessionEnded { session, idle } => Some(LockEvent::SessionEnded { session, idle }),
             // They concern the requests of one node; the grant itself is published by `Granted`.
             Event::WaiterGranted { .. } | Event::WaiterEnded { .. } => None,
@@ -75,6 +87,7 @@ impl LockEvent {
     pub fn value_bytes(&self) -> usize {
         match self {
             LockEvent::Granted { value: Some(value), .. } | LockEvent::ValueChanged { value, .. } => value.len(),
+            LockEvent::Frozen { freeze, .. } | LockEvent::Thawed { freeze, .. } => freeze.reason.len(),
             LockEvent::Granted { value: None, .. } | LockEvent::HoldEnded { .. } | LockEvent::SessionEnded { .. } => 0,
         }
     }
@@ -84,7 +97,7 @@ impl LockEvent {
             LockEvent::Granted { value, .. } => value.is_some(),
             LockEvent::ValueChanged { .. } => true,
             LockEvent::HoldEnded { is_election, .. } => *is_election,
-            LockEvent::SessionEnded { .. } => false,
+            LockEvent::SessionEnded { .. } | LockEvent::Frozen { .. } | LockEvent::Thawed { .. } => false,
         }
     }
 }
@@ -113,6 +126,9 @@ impl EventFilter {
             LockEvent::Granted { name, .. }
             | LockEvent::ValueChanged { name, .. }
             | LockEvent::HoldEnded { name, .. } => self.names.contains(name) && self.names.accepts(event),
+            LockEvent::Frozen { target, freeze } | LockEvent::Thawed { target, freeze, .. } => {
+                self.names.are_frozen_by(target, freeze)
+            }
             LockEvent::SessionEnded { .. } => self.sessions,
         }
     }
@@ -125,6 +141,15 @@ impl NameFilter {
 
     fn accepts(&self, event: &LockEvent) -> bool {
         !self.is_election() || event.is_of_election()
+    }
+
+    /// Whether a freeze concerns any of these locks. A stream of an election has its leaders only.
+    fn are_frozen_by(&self, target: &Name, freeze: &Freeze) -> bool {
+        match self {
+            NameFilter::One(name) => freeze.concerns(target, name),
+            NameFilter::Election(_) => false,
+            NameFilter::Under(prefixes) => prefixes.iter().any(|prefix| freeze.concerns_any_under(target, prefix)),
+        }
     }
 
     fn contains(&self, name: &Name) -> bool {

@@ -149,6 +149,7 @@ mod tests {
             holds: Vec::new(),
             waiters: 1,
             delayed_until: None,
+            frozen: None,
             queue: None,
         };
         let names = |rows, bytes| {

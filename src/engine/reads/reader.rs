@@ -91,7 +91,8 @@ impl TableReader {
         self.read_barrier(consistency).await?;
         let (now, table) = (self.clock.now(), self.host.table());
         let lock = table.lock_view(name, now);
-        Ok((lock.map(|lock| LockView { queue: Some(table.waiters_view(name, now)), ..lock }), now))
+        let (queue, frozen) = (|| Some(table.waiters_view(name, now)), || table.freeze_of(name, now));
+        Ok((lock.map(|lock| LockView { queue: queue(), frozen: frozen(), ..lock }), now))
     }
 
     /// The leader of an election; `None` without one.

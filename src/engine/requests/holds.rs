@@ -229,7 +229,8 @@ fn is_end_of_wait(answer: &Answered) -> bool {
     match answer {
         Answered::GrantedAfterWait { .. } | Answered::Outcome(Outcome::Acquired(_)) => true,
         Answered::Outcome(Outcome::Refused(refusal)) => {
-            matches!(refusal, Refusal::WaitTimedOut | Refusal::WaitCancelled)
+            let has_waited = matches!(refusal, Refusal::Frozen(by) if by.waited);
+            has_waited || matches!(refusal, Refusal::WaitTimedOut | Refusal::WaitCancelled)
         }
         Answered::Outcome(_) => false,
     }

@@ -97,6 +97,8 @@ impl Counters {
             | Outcome::Resized { .. }
             | Outcome::ValueSet(_)
             | Outcome::MarkRaised { .. }
+            | Outcome::Frozen(_)
+            | Outcome::Thawed(_)
             | Outcome::Cancelled
             | Outcome::Confirmed
             | Outcome::NodeRecorded
@@ -108,7 +110,11 @@ impl Counters {
         match event {
             Event::Granted { .. } => add(&self.grants, 1),
             Event::WaiterEnded { why: WaitEnd::TimedOut, .. } => add(&self.wait_timeouts, 1),
-            Event::ValueChanged { .. } | Event::WaiterGranted { .. } | Event::WaiterEnded { .. } => {}
+            Event::ValueChanged { .. }
+            | Event::WaiterGranted { .. }
+            | Event::WaiterEnded { .. }
+            | Event::Frozen { .. }
+            | Event::Thawed { .. } => {}
             Event::HoldEnded { why, .. } => add(self.counter_of(*why), 1),
             Event::SessionEnded { idle: true, .. } => add(&self.sessions_idled_out, 1),
             Event::SessionEnded { idle: false, .. } => add(&self.sessions_closed, 1),
@@ -147,6 +153,7 @@ impl Counters {
             | Refusal::SessionsFull { limit }
             | Refusal::IdempotencyKeysFull { limit }
             | Refusal::QueueFull { limit }
+            | Refusal::FreezesFull { limit }
             | Refusal::SessionHoldsFull { limit } => (&self.pools_full, *limit, None),
             Refusal::TableFull { limit } => (&self.table_full, *limit, None),
             Refusal::ShareFull { pool, limit, .. } => (&self.shares_full, *limit, Some(pool.config_key())),

@@ -4,7 +4,8 @@
 //! by their fencing tokens.
 
 use crate::domain::{
-    Acquire, Applied, Body, Command, CommandId, Dialect, Entry, Event, Name, Outcome, Refusal, SessionId, WaitEnd,
+    Acquire, Applied, Body, Command, CommandId, Dialect, Entry, Event, Freeze, Name, Outcome, Refusal, SessionId,
+    WaitEnd,
 };
 use std::collections::BTreeMap;
 
@@ -79,7 +80,7 @@ impl DebugLog {
                 tracing::debug!(lock = ?name, token, ?dialect, session, "the leader {token} of {name:?} has another value");
             }
             Event::WaiterGranted { command, .. } => drop(self.waits.remove(command)),
-            Event::WaiterEnded { command, why } => {
+            Event::WaiterEnded { command, why, .. } => {
                 let (name, why) = (self.waits.remove(command), end_of_wait(*why));
                 match name {
                     Some(name) => tracing::debug!(lock = ?name, why, "a wait for {name:?} has ended: {why}"),
@@ -90,10 +91,18 @@ impl DebugLog {
                 let (session, why) = (session.handle(), if *idle { "nothing was heard of it" } else { "closed" });
                 tracing::debug!(session, why, "session {session} has ended: {why}");
             }
+            Event::Frozen { target, freeze } => log_freeze(target, freeze, "begins"),
+            Event::Thawed { target, freeze, .. } => log_freeze(target, freeze, "has ended"),
             // Counted, and a defect is logged there as an error.
             Event::Broken(_) | Event::DeadlockSearchCut => {}
         }
     }
+}
+
+/// The reason is for people who are refused, and not for each node's log.
+fn log_freeze(target: &Name, freeze: &Freeze, what: &str) {
+    let covers = freeze.covers.shown(target);
+    tracing::debug!(?target, covers, "the freeze of the {covers} {target:?} {what}");
 }
 
 /// Logs a refusal that has no entry.
@@ -122,6 +131,7 @@ fn is_enabled() -> bool {
 fn text_of(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Held(held) => format!("held, {} wait", held.waiters),
+        Refusal::Frozen(by) => format!("the {} {:?} is frozen", by.covers.shown(&by.target), by.target),
         other => format!("{other:?}"),
     }
 }

@@ -106,7 +106,10 @@ impl PendingRequests {
                 Event::WaiterGranted { command, grant, unconfirmed, .. } => {
                     (command, Answered::GrantedAfterWait { grant: grant.clone(), unconfirmed: *unconfirmed })
                 }
-                Event::WaiterEnded { command, why } => (command, Answered::Outcome(outcome_of_end(*why))),
+                Event::WaiterEnded { command, frozen: Some(by), .. } => {
+                    (command, Answered::Outcome(Outcome::Refused(Refusal::Frozen(by.clone()))))
+                }
+                Event::WaiterEnded { command, why, .. } => (command, Answered::Outcome(outcome_of_end(*why))),
                 _ => continue,
             };
             if command.incarnation == self.incarnation {

@@ -19,6 +19,7 @@ fn table_agrees_with_naive_model() {
             compare_history(&reference, played)?;
             compare_sessions(&reference, played)?;
             nobody_is_left_waiting(&reference, played)?;
+            compare_freezes(&reference, played)?;
             compare_nodes(&reference, played)?;
             compare_numbers(&reference, played)
         }
@@ -105,6 +106,16 @@ fn nobody_is_left_waiting(reference: &Reference, played: &Played) -> Result<(), 
     }
 }
 
+fn compare_freezes(reference: &Reference, played: &Played) -> Result<(), String> {
+    let (view, now) = (played.table.freezes(), reference.now);
+    let actual: Vec<_> = view.after(None, now).collect();
+    same("freezes", reference.freezes.iter().filter(|(_, freeze)| now <= freeze.until).collect(), actual)?;
+    NAMES.map(Name::from).iter().try_for_each(|name| {
+        let expected = reference.frozen_by(std::slice::from_ref(name), false);
+        same("why it is frozen", expected, played.table.freeze_of(name, now))
+    })
+}
+
 fn compare_nodes(reference: &Reference, played: &Played) -> Result<(), String> {
     let expected: Vec<_> = reference
         .nodes
@@ -155,6 +166,7 @@ fn compare_numbers(reference: &Reference, played: &Played) -> Result<(), String>
         waiters: waiters as u64,
         sessions: reference.sessions.len() as u64,
         remembered_sizes: reference.idle_sizes.len() as u64,
+        freezes: reference.freezes.len() as u64,
     };
     same("counts", counts, played.table.counts())?;
     same("now", reference.now, played.table.now())?;
@@ -176,6 +188,7 @@ fn next_deadline(reference: &Reference, step: Option<u64>) -> Option<Timestamp> 
         reference.requests.iter().filter(|(id, _)| !reference.made_something(**id)).map(|(_, (_, until))| *until);
     let kept = reference.idle_sizes.iter().map(|(until, ..)| *until);
     let delays = reference.delays.values().map(|(until, _)| *until);
+    let freezes = reference.freezes.values().map(|freeze| freeze.until);
     let marks = reference.marks.values().map(|(_, until)| *until);
-    leases.chain(waits).chain(idle).chain(keys).chain(kept).chain(delays).chain(marks).min()
+    leases.chain(waits).chain(idle).chain(keys).chain(kept).chain(delays).chain(marks).chain(freezes).min()
 }

@@ -1,6 +1,6 @@
 //! Scripts in which most commands succeed or wait: few sessions compete for few locks, in all ways that level 7 knows.
 
-use super::choices::{METADATA, by, change, key_of_hold, label, node_of_cluster, request, shown, waiting};
+use super::choices::{METADATA, by, change, freezing, key_of_hold, label, node_of_cluster, request, shown, waiting};
 use super::script::{Asked, Batch, Extras, Lead, Mistake, NAMES, SESSIONS, Shown, Step, Verb, Wanted, lead, rarely};
 use latchd::domain::{FEATURE_LEVEL, ORPHAN_MS, SHARED};
 use proptest::collection::vec;
@@ -74,6 +74,7 @@ fn verb() -> impl Strategy<Value = Verb> {
         4 => (name(), proof(), 5..60_u64)
             .prop_map(|(name, proof, lease_ms)| Verb::Renew { name, session: None, proof, lease_ms }),
         28 => change(),
+        5 => freezing(),
         3 => (name(), super::choices::key()).prop_map(|(name, key)| Verb::Cancel { name, key }),
         1 => (name(), key_of_hold()).prop_map(|(name, key)| Verb::Force { name, key }),
         6 => (name(), key_of_hold()).prop_map(|(name, key)| Verb::Confirm { name, key }),

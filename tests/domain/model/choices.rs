@@ -1,7 +1,7 @@
 //! Random commands for scripts.
 
 use super::script::{
-    Asked, Extras, Key, Mistake, NAMES, SESSIONS, STRANGER, Shown, Verb, Waiting, Wanted, level, node, rarely,
+    Asked, Extras, Key, Mistake, NAMES, SESSIONS, STRANGER, Shown, TARGETS, Verb, Waiting, Wanted, level, node, rarely,
 };
 use latchd::domain::{FEATURE_LEVEL, ORPHAN_MS, SHARED};
 use proptest::collection::vec;
@@ -37,6 +37,7 @@ fn verb() -> impl Strategy<Value = Verb> {
         1 => (name(), label()).prop_map(|(name, label)| Verb::CancelWait { name, label }),
         4 => node_of_cluster(),
         7 => change(),
+        3 => freezing(),
     ]
 }
 
@@ -45,6 +46,16 @@ pub fn node_of_cluster() -> impl Strategy<Value = Verb> {
         2 => up(),
         1 => (node(), rarely()).prop_map(|(node, belated)| Verb::Down { node, belated }),
         1 => prop_oneof![1 => node().prop_map(|node| Verb::Forget { node }), 3 => raise()],
+    ]
+}
+
+/// The verbs of level 11.
+pub fn freezing() -> impl Strategy<Value = Verb> {
+    let target = || prop::sample::select(&TARGETS[..]);
+    let freeze = (target(), any::<bool>(), prop::bool::weighted(0.4), 0..55_u64);
+    prop_oneof![
+        3 => freeze.prop_map(|(target, is_prefix, breaks, for_ms)| Verb::Freeze { target, is_prefix, breaks, for_ms }),
+        2 => target().prop_map(|target| Verb::Thaw { target }),
     ]
 }
 

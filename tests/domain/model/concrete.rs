@@ -3,7 +3,10 @@
 use super::driver::{Driver, limits};
 use super::script::{Key, Mistake, Shown, Verb, Waiting, Wanted};
 use crate::domain::kit::{self, session, store};
-use latchd::domain::{Acquire, Caller, Command, Dialect, Force, HoldKey, NodeId, Proof, Terms, Token, Upgrade, Wait};
+use latchd::domain::{
+    Acquire, Caller, Command, Covers, Dialect, Force, FreezeHolds, FreezeOrder, HoldKey, NodeId, Proof, Terms, Token,
+    Upgrade, Wait,
+};
 use std::sync::Arc;
 
 impl Driver {
@@ -66,6 +69,15 @@ impl Driver {
                 token: Token(self.table.last_token().0.saturating_add_signed(*token)),
                 caller: caller(*by),
             },
+            Verb::Freeze { target, is_prefix, breaks, for_ms } => Command::Freeze(Box::new(FreezeOrder {
+                target: (*target).into(),
+                covers: if *is_prefix { Covers::Prefix } else { Covers::Name },
+                holds: if *breaks { FreezeHolds::Break } else { FreezeHolds::Drain },
+                for_ms: *for_ms,
+                reason: if *for_ms == 7 { "" } else { "why" }.into(),
+                by: "me".into(),
+            })),
+            Verb::Thaw { target } => Command::Thaw { target: (*target).into() },
             verb => self.command_of_leader(verb),
         }
     }

@@ -80,6 +80,8 @@ pub fn limits(tight: bool) -> Limits {
         mark_idle_ms: 40,
         history_per_lock: if tight { 2 } else { 3 },
         history_bytes_max: 1 << 20,
+        freeze_ms_max: 50,
+        freezes_max: if tight { 1 } else { 3 },
     }
 }
 

@@ -53,6 +53,8 @@ fn no_wait_is_left(waiting: &mut BTreeMap<CommandId, SessionId>, played: &Played
             Event::Granted { .. }
             | Event::ValueChanged { .. }
             | Event::HoldEnded { .. }
+            | Event::Frozen { .. }
+            | Event::Thawed { .. }
             | Event::DeadlockSearchCut
             | Event::Broken(_) => {}
         }

@@ -138,6 +138,15 @@ pub enum Verb {
         key: Key,
         value: &'static str,
     },
+    Freeze {
+        target: &'static str,
+        is_prefix: bool,
+        breaks: bool,
+        for_ms: u64,
+    },
+    Thaw {
+        target: &'static str,
+    },
     /// A token so much before the last one, or after it.
     Mark {
         resource: &'static str,
@@ -217,6 +226,7 @@ pub enum Mistake {
 /// Nodes are numbered from 1.
 pub const NODES: u8 = 3;
 pub const NAMES: [&str; 3] = ["a", "ab", "b"];
+pub const TARGETS: [&str; 5] = ["", "a", "ab", "b", "c"];
 pub const SESSIONS: u8 = 5;
 
 /// A script starts with a leadership.

@@ -104,6 +104,36 @@ const FENCES_AND_SIZES: [Verb; 5] = [
     }),
 ];
 
+const FREEZES: [Verb; 6] = [
+    administers("PUT /v1/freezes/{target}", nothing, |caller, asked| {
+        caller.asks("PUT", &format!("/v1/freezes/{}", asked.name), &freeze())
+    }),
+    administers("PUT /v1/freezes", nothing, |caller, asked| {
+        caller.asks("PUT", &format!("/v1/freezes?target={}", asked.name), &freeze())
+    }),
+    administers("DELETE /v1/freezes/{target}", frozen, |caller, asked| {
+        caller.asks("DELETE", &format!("/v1/freezes/{}", asked.name), &json!({"reason": "it is over"}))
+    }),
+    administers("DELETE /v1/freezes", frozen, |caller, asked| {
+        caller.asks("DELETE", &format!("/v1/freezes?target={}&reason=over", asked.name), &Value::Null)
+    }),
+    reads("GET /v1/freezes/{target}", frozen, |caller, asked| {
+        caller.asks("GET", &format!("/v1/freezes/{}", asked.name), &Value::Null)
+    }),
+    reads("GET /v1/freezes", frozen, |caller, asked| {
+        caller.asks("GET", &format!("/v1/freezes?name={}", asked.name), &Value::Null)
+    }),
+];
+
+fn freeze() -> Value {
+    json!({"reason": "a test", "for_seconds": 600})
+}
+
+fn frozen(admin: &mut Caller, name: &str) -> (String, String) {
+    assert!(admin.asks("PUT", &format!("/v1/freezes/{name}"), &freeze()));
+    Default::default()
+}
+
 #[test]
 fn own_api_needs_the_right_role() {
     check(&OWN);
@@ -117,4 +147,9 @@ fn elections_need_the_right_role() {
 #[test]
 fn fences_and_sizes_need_the_right_role() {
     check(&FENCES_AND_SIZES);
+}
+
+#[test]
+fn freezes_need_the_right_role() {
+    check(&FREEZES);
 }

@@ -8,6 +8,7 @@ use crate::http::auth::{caller, identify_and_touch, may_take, may_use};
 use crate::http::cookie::{RequestCookie, request_cookie};
 use crate::http::delivery::granted;
 use crate::http::endpoint::{Either, IdempotencyHeader, KEYED, NEW_HOLD, WRITE, errors};
+use crate::http::frozen::text_of;
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::respond::{self, seconds};
 use crate::http::seconds::DurationField;
@@ -116,10 +117,9 @@ fn answer_acquire(
     let mut response = match answered {
         Ok(hold) => taken(state, head, name, hold),
         Err(Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::SizeMismatch { .. })) => {
-            let body =
-                NotTaken { servername: state.server_name(), lockname: name, sessiontoken: "", lockacquired: false };
-            answer::json(state, StatusCode::OK, &body)
+            not_taken(state, name, None)
         }
+        Err(Fault::Refused(Refusal::Frozen(by))) => not_taken(state, name, Some(text_of(&by))),
         Err(Fault::Refused(Refusal::SessionUnknown)) => {
             return Err(Failure::new(Code::SessionUnknown, "session cookie invalid or expired"));
         }
@@ -129,6 +129,12 @@ fn answer_acquire(
         response.headers_mut().insert(header::SET_COOKIE, state.app.session_cookie(session, head));
     }
     Ok(response)
+}
+
+fn not_taken(state: &GetLock, lockname: &str, frozen: Option<String>) -> Response {
+    let servername = state.server_name();
+    let body = NotTaken { servername, lockname, sessiontoken: "", lockacquired: false, frozen };
+    answer::json(state, StatusCode::OK, &body)
 }
 
 fn taken(state: &GetLock, head: &Parts, name: &str, hold: Granted) -> Response {

@@ -28,6 +28,9 @@ pub struct NotTaken<'a> {
     pub lockname: &'a str,
     pub sessiontoken: &'a str,
     pub lockacquired: bool,
+    /// Why and until when an operator has frozen the name, if that is the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::domain::{Acquire, Dialect, HoldKey, Name, Proof, Refusal, SessionId, Token, Wait};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::{may_take, may_use};
+use crate::http::frozen::text_of;
 use crate::http::grpc::unary::{self, Reply, unary_route};
 use crate::http::{AppState, Code, Declaration, Failure, FieldNames, GrpcService, HoldDialect, Routes, key};
 use session::ConnectionSessions;
@@ -122,6 +123,11 @@ fn not_acquired(call: &Call<'_>, name: String, key: HoldKey, fault: Fault) -> Re
     let error = match &fault {
         Fault::Refused(Refusal::Held(_)) => None,
         Fault::Refused(Refusal::WaitTimedOut) => Some(error::WAIT_TIMED_OUT),
+        Fault::Refused(Refusal::Frozen(by)) => {
+            let frozen = text_of(by);
+            let error = by.waited.then(|| error::LockError { message: frozen.clone().into(), ..error::WAIT_TIMED_OUT });
+            return Ok(LockResponse { frozen, ..not_locked(name, key::dashed(key), error) });
+        }
         Fault::Refused(Refusal::SizeMismatch { .. }) => Some(error::SIZE_MISMATCH),
         Fault::Refused(Refusal::SessionUnknown) => {
             // Whatever this connection held is gone, so the connection goes too.
@@ -194,9 +200,9 @@ fn error_in_answer(fault: &Fault) -> Result<LockError, Status> {
 }
 
 fn locked(name: String, key: String, token: Token) -> LockResponse {
-    LockResponse { locked: true, name, key, error: None, fencing_token: token.0 }
+    LockResponse { locked: true, name, key, error: None, fencing_token: token.0, frozen: String::new() }
 }
 
 fn not_locked(name: String, key: String, error: Option<LockError>) -> LockResponse {
-    LockResponse { locked: false, name, key, error: error.map(Into::into), fencing_token: 0 }
+    LockResponse { locked: false, name, key, error: error.map(Into::into), ..LockResponse::default() }
 }

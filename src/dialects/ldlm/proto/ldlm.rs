@@ -33,6 +33,9 @@ pub struct LockResponse {
     /// Of latchd; older clients skip it.
     #[prost(uint64, tag = "101")]
     pub fencing_token: u64,
+    /// Why and until when an operator has frozen the name; empty if that is not the reason.
+    #[prost(string, tag = "102")]
+    pub frozen: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UnlockRequest {

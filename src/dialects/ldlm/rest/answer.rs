@@ -4,6 +4,7 @@ use crate::dialects::ldlm::error::LockError;
 use crate::domain::{HoldKey, Name, SessionId, Token};
 use crate::engine::Fault;
 use crate::http::deadlock::BlockedBy;
+use crate::http::frozen::Frozen;
 use crate::http::respond::{self, push_number, push_seconds, push_string};
 use crate::http::{Code, Failure, FieldNames, key};
 use axum::response::Response;
@@ -46,6 +47,22 @@ pub fn not_locked(name: &str, key: &str, error: Option<LockError>) -> Vec<u8> {
     body.extend_from_slice(b",\"key\":");
     push_string(&mut body, key);
     finish(body, error)
+}
+
+/// No hold, because the name is frozen. For older clients it is held, or the wait has timed out.
+pub fn frozen(name: &str, key: &str, frozen: &Frozen, waited: bool) -> Vec<u8> {
+    let mut body = start("{\"locked\":false,\"name\":", name);
+    body.extend_from_slice(b",\"key\":");
+    push_string(&mut body, key);
+    if waited {
+        body.extend_from_slice(b",\"error\":{\"code\":\"LockWaitTimeout\",\"message\":");
+        push_string(&mut body, &frozen.text());
+        body.push(b'}');
+    }
+    body.extend_from_slice(b",\"frozen\":");
+    body.append(&mut respond::to_json(frozen));
+    body.push(b'}');
+    body
 }
 
 /// No hold, because the wait would have closed a cycle.

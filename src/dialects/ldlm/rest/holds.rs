@@ -14,6 +14,7 @@ use crate::http::auth::{self, may_take};
 use crate::http::deadlock::BlockedBy;
 use crate::http::delivery::granted;
 use crate::http::endpoint::{BODY, IdempotencyHeader, KEYED, NEW_HOLD, WRITE, errors};
+use crate::http::frozen::Frozen;
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::unknown_fields::check_misplaced;
 use crate::http::{AppState, Code, Failure, Query, key, respond};
@@ -195,6 +196,10 @@ pub fn not_acquired(
         Fault::Refused(Refusal::Held(_)) => None,
         Fault::Refused(Refusal::WaitTimedOut) => Some(error::WAIT_TIMED_OUT),
         Fault::Refused(Refusal::SizeMismatch { .. }) => Some(error::SIZE_MISMATCH),
+        Fault::Refused(Refusal::Frozen(by)) => {
+            let frozen = Frozen::from(&**by);
+            return Ok(ok(answer::frozen(name, &key::dashed(key), &frozen, by.waited)));
+        }
         Fault::Refused(Refusal::ZeroSize) => Some(error::SIZE_NOT_POSITIVE),
         Fault::Refused(Refusal::WouldDeadlock { cycle }) => {
             let cycle = BlockedBy::all(cycle, |name| caller.identity.may_read(name));

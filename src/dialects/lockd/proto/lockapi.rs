@@ -11,11 +11,14 @@ pub struct LockState {
     #[prost(bool, tag = "2")]
     pub is_locked: bool,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LockResult {
     #[prost(bool, tag = "1")]
     pub success: bool,
     /// Of latchd; older clients skip it.
     #[prost(uint64, tag = "101")]
     pub fencing_token: u64,
+    /// Why and until when an operator has frozen the name; empty if that is not the reason.
+    #[prost(string, tag = "102")]
+    pub frozen: ::prost::alloc::string::String,
 }

@@ -6,6 +6,7 @@ use crate::dialects::raftlock::proto::{ErrorCode, ErrorDetail, Lock};
 use crate::domain::view::HoldView;
 use crate::domain::{Dialect, Refusal, Timestamp};
 use crate::engine::{EngineError, Fault};
+use crate::http::frozen::text_of;
 use crate::http::{AppState, Code, Failure, FieldNames};
 use prost_types::{Duration as Span, Timestamp as Moment};
 use std::collections::BTreeMap;
@@ -78,6 +79,11 @@ pub fn error_detail(fault: &Fault) -> Result<ErrorDetail, Status> {
         return Err(status(fault));
     };
     let (code, message) = match refusal {
+        // The client knows these codes; its text is for people.
+        Refusal::Frozen(by) => {
+            let code = if by.waited { ErrorCode::Timeout } else { ErrorCode::LockHeld };
+            return Ok(error(code, format!("lockmanager: {}", text_of(by))));
+        }
         Refusal::Held(_) | Refusal::SizeMismatch { .. } => (ErrorCode::LockHeld, "lockmanager: lock is already held"),
         Refusal::NoSuchLock | Refusal::WrongKey => (ErrorCode::LockNotHeld, "lockmanager: lock is not currently held"),
         Refusal::NotOwner => (ErrorCode::NotLockOwner, "lockmanager: client is not the lock owner"),

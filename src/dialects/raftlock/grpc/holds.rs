@@ -8,7 +8,7 @@ use crate::dialects::raftlock::proto::{
     AcquireRequest, AcquireResponse, Lock, ReleaseRequest, ReleaseResponse, RenewRequest, RenewResponse,
 };
 use crate::domain::ids::{BodyDigest, IdempotencyId};
-use crate::domain::{Acquire, Dialect, IdempotencyKey, Name, Pool, Proof, Refusal, Token, Wait};
+use crate::domain::{Acquire, Dialect, FrozenBy, IdempotencyKey, Name, Pool, Proof, Refusal, Token, Wait};
 use crate::engine::{Engine, Fault, Granted};
 use crate::http::auth::may_take;
 use crate::http::grpc::unary::Reply;
@@ -52,6 +52,7 @@ pub async fn acquire(call: &Call<'_>, asked: AcquireRequest) -> Result<Reply<Acq
 /// meanwhile; the next request under the same owner label takes it. So each wait has a key, one of its own where the client
 /// names none, and a wait whose time is over is lost, not ended.
 async fn acquire_or_wait(engine: &Engine, acquire: Acquire, timeout_ms: u64) -> Result<Granted, Fault> {
+    let name = acquire.name.clone();
     let longest = engine.limits().wait_ms_max.max(timeout_ms);
     let wait = Some(Wait::Attached { timeout_ms: timeout_ms.saturating_add(MARGIN_MS).min(longest) });
     let waits = async {
@@ -69,7 +70,14 @@ async fn acquire_or_wait(engine: &Engine, acquire: Acquire, timeout_ms: u64) -> 
         }
     };
     let waited = tokio::time::timeout(Duration::from_millis(timeout_ms), waits).await;
-    waited.unwrap_or_else(|_| Err(Refusal::WaitTimedOut.into()))
+    waited.unwrap_or_else(|_| Err(timed_out(engine, &name).into()))
+}
+
+fn timed_out(engine: &Engine, name: &Name) -> Refusal {
+    match engine.local_freeze_of(name) {
+        Some(by) => Refusal::Frozen(Box::new(FrozenBy { waited: true, ..*by })),
+        None => Refusal::WaitTimedOut,
+    }
 }
 
 /// With the lock as this node's table has it; as it was granted if it has ended meanwhile.
@@ -96,8 +104,10 @@ fn acquired(call: &Call<'_>, asked: &AcquireRequest, granted: Granted) -> Reply<
 fn not_acquired(call: &Call<'_>, asked: &AcquireRequest, fault: &Fault) -> Result<AcquireResponse, Status> {
     let error = error_detail(fault)?;
     let name = Name::from(&*asked.lock_id);
-    let waits =
-        matches!(fault, Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::SizeMismatch { .. }));
+    let waits = matches!(
+        fault,
+        Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::SizeMismatch { .. } | Refusal::Frozen(_))
+    );
     let estimate = waits.then(|| estimate_now(call, &name)).flatten();
     // Only waiters of EnqueueWaiter have a place.
     let mut waiting = call.app.engine.local_waiters(&name).into_iter().filter(|waiter| !waiter.orphaned);

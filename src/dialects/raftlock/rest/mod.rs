@@ -57,7 +57,7 @@ fn routes() -> Routes<LockUnlock> {
 }
 
 const MESSAGE: [Code; 4] = [Code::InvalidField, Code::LimitExceeded, Code::UnsupportedMediaType, Code::Forbidden];
-const NOT_TAKEN: [Code; 4] = [Code::Held, Code::WaitTimedOut, Code::SizeMismatch, Code::QueueFull];
+const NOT_TAKEN: [Code; 5] = [Code::Held, Code::Frozen, Code::WaitTimedOut, Code::SizeMismatch, Code::QueueFull];
 
 errors!(LockErrors: ErrorAnswer<'_>, BODY, MESSAGE, CREDENTIAL, WRITE, NOT_TAKEN, NEW_HOLD, KEYED);
 errors!(UnlockErrors: ErrorAnswer<'_>, BODY, MESSAGE, CREDENTIAL, WRITE, [Code::WrongKey]);

@@ -10,6 +10,7 @@ use crate::engine::{Engine, Fault};
 use crate::http::auth::caller;
 use crate::http::delivery::granted;
 use crate::http::endpoint::{BODY, CREDENTIAL, NEW_HOLD, WRITE, errors};
+use crate::http::frozen::text_of;
 use crate::http::{Code, Failure, Problem, administration, header_fields, respond};
 use axum::http::{HeaderMap, HeaderName, StatusCode, request::Parts};
 use axum::response::Response;
@@ -65,7 +66,7 @@ errors!(UnlockErrors: Problem<'_>, BODY, REFUSED, CREDENTIAL, WRITE, [Code::Audi
     request_body(content = LockInfo<'_>, example = json!({"ID": "1b2c0e0c", "Operation": "OperationTypeApply", "Who": "ann@build-7"})),
     responses(
         (status = 200, description = "Locked.", body = LockInfo<'_>, headers(("Fencing-Token", description = "Higher than every token given before."))),
-        (status = 423, description = "Somebody holds it: who. The holder of another dialect has the `ID` `latchd-` and its fencing token.", body = LockInfo<'_>),
+        (status = 423, description = "Somebody holds it: who. The holder of another dialect has the `ID` `latchd-` and its fencing token. Or an operator has frozen it: `latchd-frozen`, and `Info` has the reason and the end.", body = LockInfo<'_>),
         LockErrors,
     ),
 )]
@@ -89,6 +90,9 @@ pub async fn lock(asked: &Asked<'_>, info: &LockInfo<'_>) -> Result<Response, Fa
             Ok(response)
         }
         Err(Fault::Refused(Refusal::Held(by))) => Ok(asked.held(StatusCode::LOCKED, by.token, by.since)),
+        Err(Fault::Refused(Refusal::Frozen(by))) => {
+            Ok(respond::json(StatusCode::LOCKED, respond::to_json(&LockInfo::of_freeze(text_of(&by)))))
+        }
         Err(fault) => Err(explain(&fault)),
     }
 }

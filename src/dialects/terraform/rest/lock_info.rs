@@ -138,6 +138,12 @@ impl<'a> LockInfo<'a> {
         }
     }
 
+    /// Of a name that an operator has frozen, with the reason and the end.
+    pub fn of_freeze(text: String) -> LockInfo<'static> {
+        let (id, who) = (format!("{MADE_UP_PREFIX}frozen").into(), "latchd".into());
+        LockInfo { id, who, info: text.into(), ..LockInfo::default() }
+    }
+
     /// For what has no LockInfo of its own. Terraform tries again only if there is an id.
     pub fn made_up(token: Token, who: String, info: String, since: String) -> LockInfo<'static> {
         LockInfo {

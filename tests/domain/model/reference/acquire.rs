@@ -38,10 +38,14 @@ impl Reference {
             let is_ahead = |waiter: &Waiter| !waiter.orphaned && waiter.priority >= ask.priority;
             self.waiters_of(name).any(is_ahead) || !self.fits(name, *size, asked.claim.weight)
         });
+        let frozen = self.frozen_by(&asked.claim.names(), false);
+        if let (Some(by), None) = (&frozen, ask.wait) {
+            return Err(Refusal::Frozen(by.clone()));
+        }
         if let (Some((name, _)), None) = (in_the_way, ask.wait) {
             return Err(self.held(name, false));
         }
-        let is_free = in_the_way.is_none();
+        let is_free = in_the_way.is_none() && frozen.is_none();
         self.check_counts(&asked, is_free)?;
         if is_free {
             self.note_request(ask.idempotency_key);

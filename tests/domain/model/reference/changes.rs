@@ -61,10 +61,14 @@ impl Reference {
         if pending.is_some_and(|other| other != token) {
             return Err(Refusal::UpgradePending);
         }
-        if self.holds_of(name).count() == 1 && !self.delays.contains_key(name) {
+        let frozen = self.frozen_by(std::slice::from_ref(name), false);
+        if self.holds_of(name).count() == 1 && !self.delays.contains_key(name) && frozen.is_none() {
             self.heard_of(token);
             self.convert(token, 1, given(actual));
             return Ok(Outcome::Changed(self.grant_of(given(actual))));
+        }
+        if let (Some(by), None) = (frozen, ask.wait) {
+            return Err(Refusal::Frozen(by));
         }
         if ask.wait.is_none() {
             return Err(self.held(name, self.holds_of(name).count() == 1));

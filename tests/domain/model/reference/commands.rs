@@ -63,6 +63,8 @@ impl Reference {
             Command::Resize { name, size } => self.resize(name, *size),
             Command::SetValue { name, key, value, .. } => self.set_value(name, *key, value),
             Command::RaiseMark { resource, token, .. } => self.raise_mark(resource, *token),
+            Command::Freeze(order) => self.freeze(order),
+            Command::Thaw { target } => self.thaw(target),
             command => self.command_of_leader(command),
         };
         outcome.unwrap_or_else(Outcome::Refused)
@@ -190,6 +192,7 @@ fn needed_level(command: &Command) -> u32 {
     };
     match dialect {
         Dialect::Terraform | Dialect::Redis => 8,
+        _ if matches!(command, Command::Freeze(_) | Command::Thaw { .. }) => 11,
         _ if needs_modes(command) => 7,
         _ => 0,
     }

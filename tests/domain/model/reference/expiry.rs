@@ -15,6 +15,7 @@ impl Reference {
             self.expire_lock(&name);
         }
         self.clear_ended_sessions();
+        self.end_freezes();
         self.idle_sizes.retain(|(until, ..)| self.now <= *until);
         self.forget_requests();
         self.marks.retain(|_, (_, until)| self.now <= *until);
@@ -145,7 +146,8 @@ impl Reference {
 
     pub fn tell_wait_ended(&mut self, waiter: &Waiter, why: WaitEnd) {
         if waiter.is_attached() {
-            self.expect(Event::WaiterEnded { command: waiter.command, why });
+            let frozen = if why == WaitEnd::TimedOut { self.frozen_by(&waiter.claim.names(), true) } else { None };
+            self.expect(Event::WaiterEnded { command: waiter.command, why, frozen });
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Written from the promises, not from the code, so that the two can disagree. A hold of several names is one record with a
 //! list of names, and so is a wait. This file has the state; `queue` says who is granted what, `expiry` what ends, `history`
-//! what is remembered of it, `deadlock` who waits for whom, and the others what each command does. It predicts everything except the numbers of the fencing
+//! what is remembered of it, `deadlock` who waits for whom, `freezes` what is frozen, and the others what each command does.
+//! It predicts everything except the numbers of the fencing
 //! tokens, which it takes from the table (`tokens` checks those), and which of several cycles of waits is named.
 
 mod acquire;
@@ -10,6 +11,7 @@ mod changes;
 mod commands;
 mod deadlock;
 mod expiry;
+mod freezes;
 mod history;
 mod nodes;
 mod queue;
@@ -19,8 +21,8 @@ use super::driver::Played;
 use arcstr::ArcStr;
 pub use history::Past;
 use latchd::domain::{
-    Body, BodyDigest, CommandId, Dialect, Entry, Event, Force, HoldKey, IdempotencyId, Incarnation, LeaderStart,
-    Limits, Metadata, Name, NodeId, Outcome, SessionId, Submitted, Terms, Timestamp, Token, Wait,
+    Body, BodyDigest, CommandId, Dialect, Entry, Event, Force, Freeze, HoldKey, IdempotencyId, Incarnation,
+    LeaderStart, Limits, Metadata, Name, NodeId, Outcome, SessionId, Submitted, Terms, Timestamp, Token, Wait,
 };
 use nodes::Node;
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,6 +59,7 @@ pub struct Reference {
     past: BTreeMap<Name, Vec<Past>>,
     /// Who forces the end of a hold now.
     force: Option<Force>,
+    pub freezes: BTreeMap<Name, Freeze>,
     /// The last token that the table issued.
     last_token: u64,
     /// Events of the table that this model has not explained yet.

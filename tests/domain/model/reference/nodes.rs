@@ -45,7 +45,7 @@ impl Reference {
         }
     }
 
-    /// Below level 7 the limits that came with it are 0, and below level 10 those of the history.
+    /// Below level 7 the limits that came with it are 0, below level 10 those of the history, and below 11 those of freezes.
     pub fn set_limits(&mut self, limits: &Limits) {
         let limits =
             &if self.has_history() { *limits } else { Limits { history_per_lock: 0, history_bytes_max: 0, ..*limits } };
@@ -60,6 +60,9 @@ impl Reference {
             ..*limits
         };
         self.limits = if self.has_modes() { *limits } else { without };
+        if self.level < 11 {
+            (self.limits.freeze_ms_max, self.limits.freezes_max) = (0, 0);
+        }
     }
 
     /// With the first node that lacks what this level brings.

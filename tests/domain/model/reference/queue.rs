@@ -78,7 +78,8 @@ impl Reference {
             Some(token) => !self.delays.contains_key(name) && self.holds_of(name).all(|hold| hold.token == token),
             None => self.fits(name, *size, claim.weight),
         };
-        claim.places.iter().all(|place| self.is_first(waiter, &place.0) && is_free(place))
+        let is_frozen = self.frozen_by(&claim.names(), false).is_some();
+        !is_frozen && claim.places.iter().all(|place| self.is_first(waiter, &place.0) && is_free(place))
     }
 
     pub fn fits(&self, name: &Name, size: u32, weight: u32) -> bool {

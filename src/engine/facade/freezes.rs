@@ -1,0 +1,28 @@
+//! What other rooms may ask about freezes.
+
+use super::Engine;
+use crate::domain::{Freeze, FreezeOrder, FreezesView, FrozenBy, Name, Timestamp};
+use crate::engine::error::Fault;
+
+impl Engine {
+    /// Grants nothing new under a target until the end of the freeze, which is given back.
+    pub async fn freeze(&self, order: FreezeOrder) -> Result<Freeze, Fault> {
+        self.parts.submitter.freeze(order).await
+    }
+
+    /// Ends the freeze of this target, and grants the locks under it to those who wait. The freeze as it was.
+    pub async fn thaw(&self, target: Name) -> Result<Freeze, Fault> {
+        self.parts.submitter.thaw(target).await
+    }
+
+    /// The freezes that have not ended, by their targets; with the cluster time of the view.
+    pub async fn freezes(&self) -> Result<(FreezesView, Timestamp), Fault> {
+        self.read_barrier().await?;
+        Ok((self.parts.reader.host.table().freezes(), self.now()))
+    }
+
+    /// The freeze of a lock that lasts longest, as far as this node knows; `None` if nothing is frozen.
+    pub fn local_freeze_of(&self, name: &Name) -> Option<Box<FrozenBy>> {
+        self.parts.reader.host.table().freeze_of(name, self.now())
+    }
+}
