@@ -21,12 +21,12 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use super::{
-    credential::{ApiKey, Credential, Proof},
+    credential::{Credential, Proof},
     digest::{Keyed, Sha256Digest},
     ending::Ending,
     gate::{Admission, Gate},
     identity::{Identity, Role},
-    key_ring::{KeyRing, PreparedKey, accept_twin, each_name_once},
+    key_ring::{KeyRing, PreparedKey, PreparedRule, accept_twin},
     known_secrets::KnownSecrets,
     oidc::IdentityTokens,
     options::{AccessError, AccessOptions, Verdict},
@@ -49,7 +49,7 @@ pub struct Access {
     /// Replaced as a whole.
     pub(super) keys: ArcSwap<KeyRing>,
     /// What is in each ring.
-    fixed: Fixed,
+    pub(super) fixed: Fixed,
     /// The owners of the passwords.
     owners: Vec<Identity>,
     passwords: Passwords,
@@ -62,17 +62,18 @@ pub struct Access {
     throttle: Throttle,
     gate: Gate<Judged>,
     /// Changes when a key has ended or has another end. Its lock is held while keys are replaced.
-    changes: Mutex<watch::Sender<()>>,
+    pub(super) changes: Mutex<watch::Sender<()>>,
     pub(super) tokens: Option<Arc<IdentityTokens>>,
 }
 
 /// What was given at the start, and lasts as long as the process.
 #[derive(Default)]
-struct Fixed {
-    keys: Vec<PreparedKey>,
+pub(super) struct Fixed {
+    pub(super) keys: Vec<PreparedKey>,
+    pub(super) rules: Vec<PreparedRule>,
     /// The owner of each secret of which the digest is known.
-    given: HashMap<Sha256Digest, Identity>,
-    names: Vec<String>,
+    pub(super) given: HashMap<Sha256Digest, Identity>,
+    pub(super) names: Vec<String>,
 }
 
 /// What is known of a presented secret.
@@ -100,7 +101,7 @@ impl Access {
             is_open,
             anonymous: Identity::anonymous(options.anonymous_role),
             anonymous_elsewhere: Identity::anonymous(Role::Client),
-            keys: ArcSwap::from_pointee(KeyRing::new([], &keyed)?),
+            keys: ArcSwap::from_pointee(KeyRing::new([], Vec::new(), &keyed)?),
             fixed: Fixed::default(),
             owners: Vec::with_capacity(passwords),
             passwords: Passwords::new(options.max_refused),
@@ -115,53 +116,13 @@ impl Access {
         for credential in credentials {
             access.add(credential)?;
         }
-        access.reload(Vec::new())?;
+        access.reload(Vec::new(), Vec::new())?;
         Ok(access)
     }
 
     /// No credential is configured: presented ones are ignored, and everybody is anonymous.
     pub fn is_open(&self) -> bool {
         self.is_open
-    }
-
-    /// Replaces the keys that may come and go by these, all or none. A key that stays the same stays whose it was; who was
-    /// let in by one that is gone, or has other rights, is let in no more.
-    pub fn reload(&self, keys: Vec<ApiKey>) -> Result<(), AccessError> {
-        let changes = self.changes.lock();
-        let before = self.keys.load_full();
-        let fixed = self.fixed.names.iter().map(String::as_str);
-        each_name_once(fixed.chain(keys.iter().map(|key| &*key.name)))?;
-        let (mut ring, mut kept) = (self.fixed.keys.clone(), Vec::new());
-        for key in keys {
-            let expires = key.expires;
-            let prepared = key.prepare(Some(Ending::new(expires, changes.subscribe())))?;
-            if let Some(first) = self.fixed.given.get(&prepared.digest) {
-                accept_twin(first, &prepared.identity)?;
-            }
-            let same = before.of_digest(&prepared.digest, &self.keyed);
-            let same = same.filter(|same| same.is_caller_of(&prepared.identity) && same.ending().is_some());
-            let identity = same.cloned().unwrap_or_else(|| prepared.identity.clone());
-            kept.push((identity.clone(), expires));
-            ring.push(PreparedKey { identity, ..prepared });
-        }
-        let next = Arc::new(KeyRing::new(ring, &self.keyed)?);
-        for (identity, expires) in kept {
-            identity.ending().iter().for_each(|ending| ending.expire_at(expires));
-        }
-        self.keys.store(Arc::clone(&next));
-        before.end_those_not_in(&next);
-        changes.send_replace(());
-        Ok(())
-    }
-
-    /// Has everybody look again whether their credential has ended: for a wall clock that was set.
-    pub fn look_again(&self) {
-        self.changes.lock().send_replace(());
-    }
-
-    /// Every key with a name, a role and perhaps an end.
-    pub fn keys(&self) -> Vec<Identity> {
-        self.keys.load().identities().to_vec()
     }
 
     /// What a caller without a name is. Only one on this machine itself may be an admin.

@@ -1,5 +1,7 @@
 //! When a credential ends while the process runs: at its expiry, by the wall clock, or when it is taken away.
 
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -7,15 +9,19 @@ use tokio::sync::watch;
 
 use crate::base::clock;
 
+/// Whether the authorities of now vouch for a certificate.
+pub type Trust = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// No expiry.
 const NEVER: u64 = u64::MAX;
 
 /// The end of one credential, shared by all who were let in with it.
-#[derive(Debug)]
 pub struct Ending {
     /// Seconds since 1970.
     expires: AtomicU64,
-    is_removed: AtomicBool,
+    is_removed: Arc<AtomicBool>,
+    /// Of a certificate, whose authority may be taken away.
+    trust: Option<Trust>,
     /// Changes when something of it may have changed.
     changes: watch::Receiver<()>,
 }
@@ -23,7 +29,15 @@ pub struct Ending {
 impl Ending {
     /// `expires` in seconds since 1970; `changes` changes whenever credentials do.
     pub fn new(expires: Option<u64>, changes: watch::Receiver<()>) -> Ending {
-        Ending { expires: AtomicU64::new(expires.unwrap_or(NEVER)), is_removed: AtomicBool::new(false), changes }
+        let expires = AtomicU64::new(expires.unwrap_or(NEVER));
+        Ending { expires, is_removed: Arc::default(), trust: None, changes }
+    }
+
+    /// The same end, or one of these two if it comes earlier.
+    pub(super) fn or_at(&self, expires: u64, trust: Trust) -> Ending {
+        let expires = AtomicU64::new(expires.min(self.expires.load(Relaxed)));
+        let (is_removed, changes) = (Arc::clone(&self.is_removed), self.changes.clone());
+        Ending { expires, is_removed, trust: Some(trust), changes }
     }
 
     /// In seconds since 1970.
@@ -42,7 +56,7 @@ impl Ending {
     }
 
     pub fn has_come(&self) -> bool {
-        self.is_removed.load(Relaxed) || self.has_expired()
+        self.is_removed.load(Relaxed) || self.has_expired() || self.trust.as_ref().is_some_and(|trusted| !trusted())
     }
 
     pub fn changes(&self) -> watch::Receiver<()> {
@@ -55,5 +69,14 @@ impl Ending {
 
     pub(super) fn remove(&self) {
         self.is_removed.store(true, Relaxed);
+    }
+}
+
+impl fmt::Debug for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ending")
+            .field("expires", &self.expires())
+            .field("is_removed", &self.is_removed)
+            .finish_non_exhaustive()
     }
 }

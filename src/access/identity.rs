@@ -137,6 +137,14 @@ impl Identity {
         Identity(Arc::new(IdentityData { name: name.into(), role, credential, scope: scope.into(), prefixes, ending }))
     }
 
+    /// The same caller with another end.
+    pub(super) fn with(&self, ending: Ending) -> Identity {
+        let IdentityData { name, role, credential, scope, prefixes, .. } = &*self.0;
+        let (name, scope, prefixes) = (Arc::clone(name), scope.clone(), prefixes.clone());
+        let data = IdentityData { name, role: *role, credential: *credential, scope, prefixes, ending: Some(ending) };
+        Identity(Arc::new(data))
+    }
+
     /// How its credential may end; `None` where it cannot.
     pub fn ending(&self) -> Option<&Ending> {
         self.ending.as_ref()

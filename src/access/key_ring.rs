@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
+    certificate::CertificateName,
     digest::{Keyed, KeyedDigest, Sha256Digest, sha256},
     identity::Identity,
     known_secrets::KnownSecrets,
@@ -22,11 +23,25 @@ pub(super) struct KeyRing {
     identities: Vec<Identity>,
     by_digest: HashMap<KeyedDigest, usize>,
     known: KnownSecrets,
+    /// The callers that certificates make.
+    mapped: Vec<PreparedRule>,
+    by_certificate_name: HashMap<CertificateName, usize>,
+}
+
+/// What certificates with one of these names make the caller.
+#[derive(Clone)]
+pub(super) struct PreparedRule {
+    pub names: Vec<CertificateName>,
+    pub identity: Identity,
 }
 
 impl KeyRing {
     /// A secret that is there twice has its first identity, and must give the same rights twice.
-    pub(super) fn new(keys: impl IntoIterator<Item = PreparedKey>, keyed: &Keyed) -> Result<KeyRing, AccessError> {
+    pub(super) fn new(
+        keys: impl IntoIterator<Item = PreparedKey>,
+        mapped: Vec<PreparedRule>,
+        keyed: &Keyed,
+    ) -> Result<KeyRing, AccessError> {
         let (mut identities, mut by_digest) = (Vec::<Identity>::new(), HashMap::new());
         for PreparedKey { digest, identity } in keys {
             let digest = keyed.digest_of(&digest);
@@ -39,7 +54,27 @@ impl KeyRing {
             }
         }
         let known = KnownSecrets::for_credentials(identities.len());
-        Ok(KeyRing { identities, by_digest, known })
+        let mut by_certificate_name = HashMap::new();
+        for (at, rule) in mapped.iter().enumerate() {
+            for name in &rule.names {
+                if by_certificate_name.insert(name.clone(), at).is_some_and(|before| before != at) {
+                    return Err(AccessError::SameCertificateName { name: rule.identity.name.to_string() });
+                }
+            }
+        }
+        Ok(KeyRing { identities, by_digest, known, mapped, by_certificate_name })
+    }
+
+    /// This rule, if it is there with the same names.
+    pub(super) fn same_rule(&self, rule: &PreparedRule) -> Option<&PreparedRule> {
+        self.mapped.iter().find(|old| old.names == rule.names && old.identity.is_caller_of(&rule.identity))
+    }
+
+    /// The one caller that a certificate with these names makes; none where two are meant.
+    pub(super) fn of_certificate(&self, names: &[CertificateName]) -> Option<&Identity> {
+        let mut found = names.iter().filter_map(|name| self.by_certificate_name.get(name));
+        let first = found.next()?;
+        found.all(|other| other == first).then(|| &self.mapped[*first].identity)
     }
 
     pub(super) fn identities(&self) -> &[Identity] {
@@ -61,10 +96,14 @@ impl KeyRing {
         Some(self.identities[at].clone())
     }
 
-    /// Ends the keys that are in no ring any more.
+    fn callers(&self) -> impl Iterator<Item = &Identity> {
+        self.identities.iter().chain(self.mapped.iter().map(|rule| &rule.identity))
+    }
+
+    /// Ends the keys and certificates that are in no ring any more.
     pub(super) fn end_those_not_in(&self, next: &KeyRing) {
-        let kept: HashSet<_> = next.identities.iter().map(Identity::address).collect();
-        let gone = self.identities.iter().filter(|identity| !kept.contains(&identity.address()));
+        let kept: HashSet<_> = next.callers().map(Identity::address).collect();
+        let gone = self.callers().filter(|identity| !kept.contains(&identity.address()));
         gone.filter_map(|identity| identity.ending()).for_each(|ending| ending.remove());
     }
 }

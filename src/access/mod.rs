@@ -9,6 +9,7 @@
 //! judged once a second from an address that fails, and a client that never failed is judged before those.
 
 mod addresses;
+mod certificate;
 mod checker;
 mod credential;
 mod digest;
@@ -23,6 +24,7 @@ mod options;
 mod passwords;
 mod presented;
 mod rates;
+mod reloading;
 mod seal;
 mod throttle;
 mod unidentified;
@@ -32,6 +34,7 @@ mod with_tokens;
 mod tests;
 
 pub use addresses::{Address, AddressPool, Addresses, Place, Share};
+pub use certificate::{CertificateName, CertificateRule, ClientCertificate};
 pub use checker::Access;
 pub use credential::{ApiKey, Credential, hash_key, hash_password};
 pub use ending::Ending;

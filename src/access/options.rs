@@ -16,6 +16,8 @@ pub enum AccessError {
     SameSecret { first: String, second: String },
     #[error("two API keys are named `{name}`: give each a name of its own in access.keys and access.keys_file")]
     SameName { name: String },
+    #[error("a name of the certificates of `{name}` is that of another entry: each name stands for one caller")]
+    SameCertificateName { name: String },
     #[error("`{option}` must be at least {least}")]
     OptionTooSmall { option: &'static str, least: &'static str },
     #[error("the operating system's random generator failed: {problem}")]

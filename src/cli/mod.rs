@@ -9,6 +9,7 @@ mod exit;
 mod hash;
 mod health;
 mod history;
+mod keys;
 mod leader;
 mod listings;
 mod lock;
@@ -69,6 +70,8 @@ enum Command {
     Restore(backup::Restore),
     /// Makes an authority and certificates with which the nodes of a cluster know each other
     Certs(certs::Certs),
+    /// Makes, shows and removes API keys in a file that a running service reads again
+    Keys(keys::Keys),
     /// Hashes a password or a key from stdin for the configuration file
     Hash(hash::Hash),
     /// Prints a script that completes command lines in a shell
@@ -114,6 +117,7 @@ impl Command {
             Command::Backup(backup) => backup.run(),
             Command::Restore(restore) => restore.run(),
             Command::Certs(certs) => certs.run(),
+            Command::Keys(keys) => keys.run(),
             Command::Hash(hash) => hash.run(),
             Command::Completions(completions) => completions.run(&Cli::command()),
             Command::Man(man) => man.run(Cli::command()),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
 use crate::access::oidc::IssuerSettings;
-use crate::access::{ApiKey, Role};
+use crate::access::{ApiKey, CertificateName, CertificateRule, Role};
 use crate::base::config_value::{Secret, bytes, duration, positive, positive_duration};
 use crate::base::end_date::end_date;
 
@@ -21,6 +21,7 @@ pub struct AccessConfig {
     #[serde(deserialize_with = "passwords")]
     pub passwords: Vec<Secret>,
     pub keys: Vec<KeyConfig>,
+    pub certificates: Vec<CertificateConfig>,
     keys_file: PathBuf,
     #[serde(deserialize_with = "bytes")]
     pub keys_file_bytes_max: u64,
@@ -80,6 +81,50 @@ impl From<&KeyConfig> for ApiKey {
         let KeyConfig { name, sha256, role, prefixes, expires, .. } = key.clone();
         ApiKey { name, sha256, role, prefixes, expires }
     }
+}
+
+/// Whom a client's certificate makes the caller.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateConfig {
+    pub name: String,
+    /// Subject alternative names with their kinds; one of them is enough.
+    #[serde(default, deserialize_with = "alternative_names")]
+    pub san: Vec<CertificateName>,
+    /// The whole subject, as RFC 4514 writes it, instead.
+    #[serde(default)]
+    pub subject: String,
+    pub role: Role,
+    #[serde(default)]
+    pub prefixes: Vec<String>,
+}
+
+impl From<&CertificateConfig> for CertificateRule {
+    fn from(certificate: &CertificateConfig) -> CertificateRule {
+        let CertificateConfig { name, san: mut names, subject, role, prefixes } = certificate.clone();
+        if !subject.is_empty() {
+            names.push(CertificateName::Subject(subject));
+        }
+        CertificateRule { name, names, role, prefixes }
+    }
+}
+
+impl CertificateConfig {
+    /// Each entry says by what a certificate is known.
+    pub fn check(all: &[CertificateConfig]) -> Result<(), String> {
+        match all.iter().find(|one| one.san.is_empty() == one.subject.is_empty()) {
+            Some(one) => Err(format!("the certificates of {:?} need either `san` or `subject`", one.name)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn alternative_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<CertificateName>, D::Error> {
+    const EXPECTED: &str =
+        "expected names with their kind: URI:spiffe://prod/ci, DNS:ci.example, email:ci@example or IP:10.0.0.1";
+    let texts = Vec::<String>::deserialize(from).map_err(|_| de::Error::custom(EXPECTED))?;
+    let names: Option<Vec<_>> = texts.iter().map(|text| CertificateName::parse(text)).collect();
+    names.ok_or_else(|| de::Error::custom(EXPECTED))
 }
 
 /// Plain credentials from the command line or the environment; they have the admin role and are never written anywhere.

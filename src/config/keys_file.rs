@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::access::KeyConfig;
+use super::access::{CertificateConfig, KeyConfig};
 use super::toml_errors;
+use crate::base::{clock, end_date};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -15,16 +16,43 @@ use super::toml_errors;
 pub struct KeysFile {
     /// Must be there, so that a file that was cut to nothing does not end every key.
     pub keys: Vec<KeyConfig>,
+    #[serde(default)]
+    pub certificates: Vec<CertificateConfig>,
 }
 
 impl KeysFile {
     /// The reason of a refusal says nothing of what the file holds.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
         let text = str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
-        toml_errors::parse(text).map_err(|reason| match reason.contains("missing field `keys`") {
+        let file: Self = toml_errors::parse(text).map_err(|reason| match reason.contains("missing field `keys`") {
             true => "it holds no key; to end all keys, write `keys = []`".to_owned(),
             false => reason,
-        })
+        })?;
+        CertificateConfig::check(&file.certificates).map(|()| file)
+    }
+}
+
+/// Seconds since 1970 by the wall clock, which judges the ends of keys.
+pub fn now() -> u64 {
+    clock::unix_time().as_secs()
+}
+
+/// Such a moment as the file has it.
+pub fn written(moment: u64) -> String {
+    clock::rfc3339(moment)
+}
+
+/// An end that is still to come: after a time such as `90d`, or at a date.
+pub fn coming_end(text: &str) -> Result<u64, String> {
+    let expected = "expected a duration such as 90d, a date such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z";
+    let now = now();
+    let after = humantime::parse_duration(text).ok().and_then(|span| now.checked_add(span.as_secs()));
+    let end = after.or_else(|| end_date::parse(text).ok()).ok_or(expected)?;
+    // Beyond the year 9999 no date can be written.
+    match (end > now, clock::parse_rfc3339(&written(end)) == Some(end)) {
+        (true, true) => Ok(end),
+        (false, _) => Err(format!("{} has passed", written(end))),
+        (true, false) => Err("it is beyond the year 9999; leave it out for a key without an end".to_owned()),
     }
 }
 

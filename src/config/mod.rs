@@ -160,6 +160,7 @@ impl Config {
         has_hashes
             || self.access.keys_file().is_some()
             || !self.access.oidc.is_empty()
+            || !self.access.certificates.is_empty()
             || !self.plain.passwords.is_empty()
             || !self.plain.api_keys.is_empty()
     }
@@ -167,6 +168,12 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let conflict = |text: String| Err(ConfigError::Conflict(text));
         self.tls.check()?;
+        access::CertificateConfig::check(&self.access.certificates).map_err(ConfigError::Conflict)?;
+        if !self.access.certificates.is_empty() && self.tls.client_ca().is_none() {
+            return conflict(
+                "access.certificates needs tls.client_ca: the authorities of those certificates".to_owned(),
+            );
+        }
         cluster::check(&self.cluster)?;
         self.tracing.check()?;
         if self.listen.is_empty() {

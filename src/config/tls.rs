@@ -15,6 +15,8 @@ pub struct TlsConfig {
     cert: PathBuf,
     key: PathBuf,
     client_ca: PathBuf,
+    /// Whether a client without a certificate is let in.
+    pub client_auth: ClientAuth,
     /// Where the development pair lives.
     pub dev_dir: PathBuf,
     /// Pause between two looks at the certificate files.
@@ -23,6 +25,14 @@ pub struct TlsConfig {
     /// Bound on a client's handshake.
     #[serde(deserialize_with = "positive_duration")]
     pub handshake_timeout: Duration,
+}
+
+/// Who has to show a certificate, where authorities are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    Required,
+    Optional,
 }
 
 impl TlsConfig {

@@ -43,10 +43,27 @@ pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) ->
         count += 1;
     }
     let secrets = &secrets[..count];
-    let granted = identify_secrets(app, secrets, client(head).ip).await?;
+    // Whoever shows a secret is judged by it alone: a wrong one is not made good by a certificate.
+    let shown = head.extensions.get::<ClientInfo>().filter(|_| secrets.is_empty());
+    let granted = match shown.map(|info| by_certificate(app, info)).transpose()?.flatten() {
+        Some(identity) => identity,
+        None => identify_secrets(app, secrets, client(head).ip).await?,
+    };
     unidentified.iter().for_each(|request| request.identified(&granted));
     rates::admit(app, &granted, head)?;
     Ok(granted)
+}
+
+/// The caller that the certificate of this connection makes. A proxy's is not that of the client behind it.
+fn by_certificate(app: &AppState, info: &ClientInfo) -> Result<Option<Identity>, Failure> {
+    let Some(certificate) = info.connection.certificate().filter(|_| !info.via_proxy) else { return Ok(None) };
+    match app.access.of_certificate(certificate) {
+        Some(identity) => Ok(Some(identity)),
+        None => {
+            let why = "this client certificate opens nothing here: show a password or an API key";
+            Err(Failure::new(Code::CredentialMissing, why))
+        }
+    }
 }
 
 /// The caller who shows these secrets from this address, where credentials are configured.

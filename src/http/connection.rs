@@ -4,14 +4,14 @@
 //! The server calls `wrote`, `flushed` and `closed`. Without a pending delivery, `wrote` and `flushed` cost one atomic load.
 //! It puts a [`ClientInfo`] into the extensions of every request.
 
-use crate::access::Unidentified;
+use crate::access::{ClientCertificate, Unidentified};
 use crate::engine::GrantGuard;
 use axum::http::request::Parts;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 /// The client's address and scheme: those of the connection, or those that a trusted proxy forwards.
@@ -44,6 +44,7 @@ pub struct Connection {
     /// Whether any delivery is pending: read without the lock on every write.
     has_pending: AtomicBool,
     state: Mutex<State>,
+    certificate: OnceLock<ClientCertificate>,
     may_idle: AtomicBool,
     is_ending: AtomicBool,
     waker: AtomicWaker,
@@ -75,6 +76,7 @@ impl Default for Connection {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             has_pending: AtomicBool::new(false),
             state: Mutex::default(),
+            certificate: OnceLock::new(),
             may_idle: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
             waker: AtomicWaker::new(),
@@ -86,6 +88,15 @@ impl Connection {
     /// No other connection of this process has it.
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Notes what its client has shown in the handshake.
+    pub fn show_certificate(&self, certificate: ClientCertificate) {
+        self.certificate.get_or_init(|| certificate);
+    }
+
+    pub fn certificate(&self) -> Option<&ClientCertificate> {
+        self.certificate.get()
     }
 
     /// Registers the delivery of an answer that the HTTP layer has just taken. It is lost with the connection.

@@ -11,12 +11,14 @@ use axum::Router;
 use axum_server::accept::Accept;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::edge::{Edge, EdgeContext};
 use super::http2::Guarded;
 use super::link::{Link, Links};
 use super::parse_errors::{self, PROXY_PROTOCOL_ADVICE, ParseErrorStream};
 use super::proxy_header::{ProxyHeaderError, is_proxy_header};
+use super::tls::Authorities;
 use super::tracked::Tracked;
 use super::transport::Transport;
 use crate::access::AddressPool;
@@ -115,17 +117,20 @@ impl<F> EdgeAcceptor<F> {
     }
 }
 
-/// Counts the failures of the handshake that this acceptor makes, and logs them at `debug`: any port scanner causes them.
+/// Notes the certificate that a client shows in the handshake that this acceptor makes. Counts its failures, and logs them
+/// at `debug`: any port scanner causes them.
 #[derive(Clone)]
-pub struct CountFailures<A> {
+pub struct Handshake<A> {
     pub handshake: A,
     pub metrics: Arc<Metrics>,
+    pub authorities: Arc<Authorities>,
 }
 
-impl<A> Accept<TcpStream, Router> for CountFailures<A>
+impl<A, L> Accept<TcpStream, Router> for Handshake<A>
 where
-    A: Accept<TcpStream, Router>,
+    A: Accept<TcpStream, Router, Stream = TlsStream<Tracked>, Service = Edge<L>>,
     A::Future: Send + 'static,
+    L: Send + 'static,
 {
     type Stream = A::Stream;
     type Service = A::Service;
@@ -135,14 +140,19 @@ where
         // It is unknown only where the peer is gone already.
         let peer = stream.peer_addr().map_or_else(|_| "?".to_owned(), |peer| peer.to_string());
         let accepted = self.handshake.accept(stream, router);
-        let metrics = Arc::clone(&self.metrics);
+        let (metrics, authorities) = (Arc::clone(&self.metrics), Arc::clone(&self.authorities));
         Box::pin(async move {
-            accepted.await.inspect_err(|error| {
+            let accepted = accepted.await.inspect_err(|error| {
                 if error.kind() != REFUSED_EARLY {
                     metrics.tls_failures.inc();
                     tracing::debug!(peer, %error, "the TLS handshake with {peer} has failed: {error}");
                 }
-            })
+            });
+            let (stream, edge) = accepted?;
+            if let Some(certificate) = authorities.certificate(stream.get_ref().1) {
+                edge.link().connection.show_certificate(certificate);
+            }
+            Ok((stream, edge))
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::serve::StartError;
 use super::system_limits::table_bytes_max;
 use crate::access::oidc::{IdentityTokens, TokenLimits};
-use crate::access::{Access, AccessError, AccessOptions, Credential, Rates, Role};
+use crate::access::{Access, AccessError, AccessOptions, CertificateRule, Credential, Rates, Role};
 use crate::audit::{Audit, AuditFile, Destination, FileQueue};
 use crate::base::{Drain, clock};
 use crate::config::{Config, Secret};
@@ -78,7 +78,8 @@ pub fn access(config: &Config) -> Result<Access, AccessError> {
         max_refused: config.access.password_cache_max,
         max_verifications: VERIFICATIONS_AT_ONCE,
     };
-    let access = Access::new(credentials(config), options)?;
+    let certificates = config.access.certificates.iter().map(CertificateRule::from);
+    let access = Access::new(credentials(config), options)?.with_certificates(certificates.collect())?;
     if config.access.oidc.is_empty() {
         return Ok(access);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::key_ends::KeyEnds;
-use crate::access::{Access, ApiKey};
+use crate::access::{Access, ApiKey, CertificateRule};
 use crate::config::Config;
 use crate::config::keys_file::{KeysFile, read};
 use crate::telemetry::Metrics;
@@ -63,8 +63,9 @@ pub fn load(config: &Config, access: &Access) -> Result<Vec<u8>, KeysFileError> 
 }
 
 fn reload(access: &Access, contents: &[u8]) -> Result<(), String> {
-    let keys = KeysFile::parse(contents)?.keys;
-    access.reload(keys.iter().map(ApiKey::from).collect()).map_err(|error| error.to_string())
+    let KeysFile { keys, certificates } = KeysFile::parse(contents)?;
+    let (keys, rules) = (keys.iter().map(ApiKey::from), certificates.iter().map(CertificateRule::from));
+    access.reload(keys.collect(), rules.collect()).map_err(|error| error.to_string())
 }
 
 impl WatchedKeys {

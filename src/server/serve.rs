@@ -12,7 +12,7 @@ use tokio::runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::accept::{CountFailures, EdgeAcceptor, HttpAcceptor};
+use super::accept::{EdgeAcceptor, Handshake, HttpAcceptor};
 use super::addresses::addresses;
 use super::browser::BrowserGuard;
 use super::edge::{Clock, EdgeContext, edge};
@@ -144,10 +144,9 @@ impl Listening {
             traces: self.traces,
         });
         let sweep = tokio::spawn(Arc::clone(&links).sweep(server.clone(), drain.clone()));
-        let redis = self.redis.map(|shared| {
-            let tls = self.tls.as_ref().map(|tls| tls.live.clone());
-            RedisServer::new(&self.config, Arc::clone(&links), shared, tls, drain.clone())
-        });
+        let redis = self
+            .redis
+            .map(|shared| RedisServer::new(&self.config, Arc::clone(&links), shared, self.tls.as_ref(), drain.clone()));
         let proxy_headers = ProxyHeaders::new(trusted, server.header_timeout, Arc::clone(&links.metrics));
         let http = HttpServer { links, context, tls: self.tls, config: self.config, router };
         let (mut serving, mut handing_out) = (JoinSet::new(), JoinSet::new());
@@ -217,7 +216,8 @@ impl HttpServer {
                 let handshake = RustlsAcceptor::new(tls.live.clone());
                 let handshake = handshake.handshake_timeout(self.config.tls.handshake_timeout);
                 let http = http.map(|edge| {
-                    let inner = CountFailures { handshake: handshake.acceptor(edge), metrics };
+                    let inner =
+                        Handshake { handshake: handshake.acceptor(edge), metrics, authorities: tls.authorities() };
                     HttpAcceptor { inner, header_bytes_max }
                 });
                 serving.spawn_on(http.serve(make), worker);

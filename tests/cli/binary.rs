@@ -8,7 +8,7 @@ use crate::support::http::Connection;
 use crate::support::process::run_to_end;
 use crate::support::spec::Spec;
 
-fn latchd(arguments: &[&str], stdin: &str) -> (bool, String, String) {
+pub fn latchd(arguments: &[&str], stdin: &str) -> (bool, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_latchd"))
         .args(arguments)
         .stdin(Stdio::piped())
@@ -136,7 +136,7 @@ fn hash_output_is_accepted_by_the_configuration() {
 
 #[test]
 fn help_shows_examples_and_version_is_printed() {
-    for command in ["serve", "health", "hash", "members", "backup", "certs", ""] {
+    for command in ["serve", "health", "hash", "keys", "members", "backup", "certs", ""] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let (good, text, _) = latchd(&arguments, "");
         assert!(good && text.contains("Examples:"), "{arguments:?}: {text}");

@@ -14,6 +14,7 @@ mod doctor;
 mod foreign_answers;
 mod health;
 mod holds;
+mod keys;
 mod listening;
 pub mod lock;
 mod logging;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod browsers;
+mod client_certificates;
 mod connections;
 mod files;
 mod freezes;

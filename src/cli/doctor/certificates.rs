@@ -6,6 +6,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::finding::{Finding, Level};
+use crate::config::tls::ClientAuth;
 use crate::config::{Config, Warning};
 use crate::server::inspection::{self, Described, Files, Tls, TlsError};
 
@@ -59,7 +60,8 @@ pub fn trusted_file(config: &Config) -> Option<std::path::PathBuf> {
 fn of_nodes(config: &Config, now: u64) -> Vec<Finding> {
     let Some(files) = config.cluster.tls().filter(|_| config.cluster.peer_listen.is_some()) else { return Vec::new() };
     let authority = files.ca.clone();
-    let files = Files { cert: files.cert, key: files.key, client_ca: Some(authority) };
+    let files =
+        Files { cert: files.cert, key: files.key, client_ca: Some(authority), client_auth: ClientAuth::Required };
     match inspection::check_files("cluster.peer_cert", files) {
         Err(error) => vec![unusable("cluster.peer_cert", error)],
         Ok(found) => {

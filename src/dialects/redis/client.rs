@@ -10,6 +10,7 @@ use crate::base::address_group::AddressGroup;
 use crate::base::bounded_map::BoundedMap;
 use crate::domain::{Caller, HoldKey, Name};
 use crate::engine::GrantGuard;
+use crate::http::connection::Connection;
 use crate::http::rates;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub struct Client {
     pub(super) is_proxy: bool,
     /// No other connection of this process has it.
     pub(super) id: u64,
+    pub(super) connection: Arc<Connection>,
     /// `None` until it has shown a credential.
     pub(super) identity: Option<Identity>,
     pub(super) protocol: Protocol,
@@ -45,13 +47,18 @@ impl From<Reply> for Done {
 
 impl Client {
     /// `is_proxy`: whoever connects through a proxy on this machine is not on this machine.
-    pub fn new(shared: &Arc<Shared>, from: IpAddr, is_proxy: bool, id: u64) -> Client {
+    pub fn new(shared: &Arc<Shared>, from: IpAddr, is_proxy: bool, connection: &Arc<Connection>) -> Client {
         let access = &shared.app.access;
+        // A proxy's certificate is not that of the client behind it.
+        let certificate = connection.certificate().filter(|_| !is_proxy);
+        let by_certificate = || certificate.and_then(|certificate| access.of_certificate(certificate));
+        let anonymous = access.is_open().then(|| access.anonymous(from.is_loopback() && !is_proxy).clone());
         Client {
             from,
             is_proxy,
-            id,
-            identity: access.is_open().then(|| access.anonymous(from.is_loopback() && !is_proxy).clone()),
+            id: connection.id(),
+            connection: Arc::clone(connection),
+            identity: anonymous.or_else(by_certificate),
             protocol: Protocol::default(),
             name: Vec::new(),
             own: BoundedMap::new(shared.config.connection_holds_max),

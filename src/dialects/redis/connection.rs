@@ -64,7 +64,7 @@ async fn identify(client: &mut Client, secret: &[u8]) -> Result<(), RedisError> 
 
 /// As if the client had just connected.
 pub fn reset(client: &mut Client) -> Done {
-    *client = Client::new(&client.shared.clone(), client.from, client.is_proxy, client.id);
+    *client = Client::new(&client.shared.clone(), client.from, client.is_proxy, &client.connection.clone());
     Reply::Status("RESET").into()
 }
 

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::forwarded::TrustedProxies;
 use super::link::{Link, Links};
+use super::tls::{Authorities, Tls};
 use super::tracked::{Tracked, TrackedStream};
 use super::transport::Transport;
 use super::workers::{Inbox, Recipient};
@@ -33,6 +34,7 @@ struct Inner {
     links: Arc<Links>,
     shared: Arc<Shared>,
     tls: Option<RustlsConfig>,
+    authorities: Arc<Authorities>,
     handshake_timeout: Duration,
     drain_timeout: Duration,
     trusted: TrustedProxies,
@@ -44,13 +46,14 @@ impl RedisServer {
         config: &Config,
         links: Arc<Links>,
         shared: Arc<Shared>,
-        tls: Option<RustlsConfig>,
+        tls: Option<&Tls>,
         drain: Drain,
     ) -> RedisServer {
         RedisServer(Arc::new(Inner {
             links,
             shared,
-            tls,
+            tls: tls.map(|tls| tls.live.clone()),
+            authorities: tls.map(Tls::authorities).unwrap_or_default(),
             handshake_timeout: config.tls.handshake_timeout,
             drain_timeout: config.server.drain_timeout,
             trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
@@ -114,7 +117,11 @@ impl RedisServer {
                 let handshake = TlsAcceptor::from(tls.get_inner()).accept(tracked);
                 let accepted = timeout(self.0.handshake_timeout, handshake).await;
                 let accepted = accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-                self.converse(accepted.inspect_err(|_| _ = links.metrics.tls_failures.inc())?, link).await
+                let stream = accepted.inspect_err(|_| _ = links.metrics.tls_failures.inc())?;
+                if let Some(certificate) = self.0.authorities.certificate(stream.get_ref().1) {
+                    link.connection.show_certificate(certificate);
+                }
+                self.converse(stream, link).await
             }
             _ => self.converse(tracked, link).await,
         }
@@ -122,7 +129,7 @@ impl RedisServer {
 
     async fn converse<S: TrackedStream>(&self, stream: S, link: Arc<Link>) -> io::Result<()> {
         let is_proxy = self.0.trusted.trust(link.peer.ip);
-        let client = Client::new(&self.0.shared, link.peer.ip, is_proxy, link.connection.id());
+        let client = Client::new(&self.0.shared, link.peer.ip, is_proxy, &link.connection);
         let answer_bytes_max = self.0.shared.config.answer_bytes_max;
         Conversation::new(stream, link, client, answer_bytes_max, self.0.drain.clone()).run().await
     }

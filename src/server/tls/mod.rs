@@ -1,5 +1,6 @@
 //! TLS of the https listeners: which pair is served, who must show one, and its renewal.
 
+mod authorities;
 pub mod dev_pair;
 pub mod key_files;
 mod pair;
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use crate::config::{ListenUrl, TlsConfig};
 use pair::{PemContents, log_fingerprint};
 
+pub use authorities::Authorities;
 pub use pair::{Files, TlsError};
 
 /// The live TLS configuration, renewed whenever its files change. Clones share it.
@@ -22,6 +24,7 @@ pub use pair::{Files, TlsError};
 pub struct Tls {
     pub live: RustlsConfig,
     files: Files,
+    authorities: Arc<Authorities>,
     served: Served,
     interval: Duration,
 }
@@ -56,12 +59,20 @@ impl Tls {
             Some((cert, key)) => (cert.to_owned(), key.to_owned()),
             None => dev_pair::ensure(&config.dev_dir, listen)?,
         };
-        let files = Files { cert, key, client_ca: config.client_ca().map(ToOwned::to_owned) };
+        let (client_ca, client_auth) = (config.client_ca().map(ToOwned::to_owned), config.client_auth);
+        let files = Files { cert, key, client_ca, client_auth };
         let contents = files.read()?;
-        let live = RustlsConfig::from_config(Arc::new(files.build(&contents)?));
+        let (built, verifier) = files.build(&contents)?;
+        let (live, authorities) = (RustlsConfig::from_config(Arc::new(built)), Arc::new(Authorities::default()));
+        authorities.set(verifier);
         log_fingerprint("serving", &files.cert, &contents.fingerprint());
         let served = Served { contents: Arc::new(Mutex::new(Arc::new(contents))), is_made_here };
-        Ok(Self { live, files, served, interval: config.reload_interval })
+        Ok(Self { live, files, authorities, served, interval: config.reload_interval })
+    }
+
+    /// What judges the certificates of clients.
+    pub fn authorities(&self) -> Arc<Authorities> {
+        Arc::clone(&self.authorities)
     }
 
     /// Checks that the configured files, or those of a development pair, go together; the PEM text of each file with
@@ -70,7 +81,8 @@ impl Tls {
         let own = config.pair().map(|(cert, key)| (cert.to_owned(), key.to_owned()));
         let setting = if own.is_some() { "tls.cert" } else { "tls.dev_dir" };
         let (cert, key) = own.unwrap_or_else(|| dev_pair::files(&config.dev_dir));
-        check_files(setting, Files { cert, key, client_ca: config.client_ca().map(ToOwned::to_owned) })
+        let (client_ca, client_auth) = (config.client_ca().map(ToOwned::to_owned), config.client_auth);
+        check_files(setting, Files { cert, key, client_ca, client_auth })
     }
 
     pub fn served(&self) -> Served {
@@ -114,8 +126,10 @@ impl Tls {
 
     fn renew(&self, contents: &Arc<PemContents>) {
         match self.files.build(contents) {
-            Ok(config) => {
+            Ok((config, verifier)) => {
                 self.live.reload_from_config(Arc::new(config));
+                // Connections that are open are judged by it too.
+                self.authorities.set(verifier);
                 *self.served.contents.lock() = Arc::clone(contents);
                 log_fingerprint("renewed", &self.files.cert, &contents.fingerprint());
             }

@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::crypto::ring;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
+
+use crate::config::tls::ClientAuth;
 
 /// Why https cannot be served. The text says which file, what is wrong with it and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +32,11 @@ pub struct Files {
     pub cert: PathBuf,
     pub key: PathBuf,
     pub client_ca: Option<PathBuf>,
+    pub client_auth: ClientAuth,
 }
+
+/// What judges the certificates of clients.
+pub type Verifier = Arc<dyn ClientCertVerifier>;
 
 /// What the files held at one moment.
 #[derive(PartialEq, Eq)]
@@ -46,7 +53,7 @@ impl Files {
     }
 
     /// Checks that the contents belong together and makes a configuration from them.
-    pub fn build(&self, contents: &PemContents) -> Result<ServerConfig, TlsError> {
+    pub fn build(&self, contents: &PemContents) -> Result<(ServerConfig, Option<Verifier>), TlsError> {
         let chain = certificates(&self.cert, &contents.cert)?;
         let key = PrivateKeyDer::from_pem_slice(&contents.key)
             .map_err(|error| unusable(&self.key, format!("holds no PEM private key ({error})")))?;
@@ -54,18 +61,26 @@ impl Files {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| unusable(&self.cert, error.to_string()))?;
-        let builder = match self.client_ca.as_deref().zip(contents.client_ca.as_deref()) {
+        let authorities = self.client_ca.as_deref().zip(contents.client_ca.as_deref());
+        let verifier = authorities.map(|(path, pem)| self.verifier(path, pem, provider)).transpose()?;
+        let builder = match verifier.clone() {
             None => builder.with_no_client_auth(),
-            Some((path, pem)) => {
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots(path, pem)?.into(), provider).build();
-                builder.with_client_cert_verifier(verifier.map_err(|error| unusable(path, error.to_string()))?)
-            }
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
         };
         let mut config = builder.with_single_cert(chain, key).map_err(|error| {
             unusable(&self.cert, format!("does not go with the key {} ({error})", self.key.display()))
         })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()];
-        Ok(config)
+        Ok((config, verifier))
+    }
+
+    fn verifier(&self, path: &Path, pem: &[u8], provider: Arc<CryptoProvider>) -> Result<Verifier, TlsError> {
+        let builder = WebPkiClientVerifier::builder_with_provider(roots(path, pem)?.into(), provider);
+        let builder = match self.client_auth {
+            ClientAuth::Required => builder,
+            ClientAuth::Optional => builder.allow_unauthenticated(),
+        };
+        builder.build().map_err(|error| unusable(path, error.to_string()))
     }
 }
 

@@ -10,6 +10,8 @@ use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, SubjectAltName};
 
+use crate::access::CertificateName;
+
 const ANY_USE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 const SERVER_USE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 const CLIENT_USE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
@@ -64,6 +66,27 @@ fn uses(certificate: &Certificate) -> Uses {
     let constraints = inner.get_extension::<BasicConstraints>().ok().flatten();
     let authority = constraints.is_some_and(|(_, constraints)| constraints.ca);
     Uses { authority, server: is_for(SERVER_USE), client: is_for(CLIENT_USE) }
+}
+
+/// The names of a client's certificate, and when it ends, in seconds since 1970.
+pub fn client_names(der: &CertificateDer<'_>) -> Option<(Vec<CertificateName>, u64)> {
+    let certificate = Certificate::from_der(der).ok()?;
+    let inner = certificate.tbs_certificate();
+    // One that cannot be read is as good as none, and does not count half.
+    let alternative = inner.get_extension::<SubjectAltName>().ok()?.map(|(_, names)| names.0).unwrap_or_default();
+    let mut names: Vec<_> = alternative.iter().filter_map(certificate_name).collect();
+    names.push(CertificateName::Subject(inner.subject().to_string()));
+    Some((names, inner.validity().not_after.to_unix_duration().as_secs()))
+}
+
+fn certificate_name(name: &GeneralName) -> Option<CertificateName> {
+    match name {
+        GeneralName::UniformResourceIdentifier(uri) => Some(CertificateName::Uri(uri.to_string())),
+        GeneralName::Rfc822Name(email) => Some(CertificateName::Email(email.to_string())),
+        GeneralName::DnsName(name) => Some(CertificateName::Dns(name.to_string().to_ascii_lowercase())),
+        GeneralName::IpAddress(_) => host(name)?.parse().ok().map(CertificateName::Ip),
+        _ => None,
+    }
 }
 
 fn host(name: &GeneralName) -> Option<String> {

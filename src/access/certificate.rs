@@ -1,0 +1,81 @@
+//! A client's certificate: the names that an authority has put into it, and for how long they count.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::ending::Trust;
+use super::identity::Role;
+
+/// A certificate with more names opens nothing: each is looked up.
+const NAMES_MAX: usize = 64;
+
+/// One name in a certificate. Names of two kinds are never the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CertificateName {
+    /// Such as `spiffe://prod/ci`.
+    Uri(String),
+    Dns(String),
+    Email(String),
+    Ip(IpAddr),
+    /// The whole subject, as RFC 4514 writes it.
+    Subject(String),
+}
+
+impl CertificateName {
+    /// A subject alternative name with its kind: `URI:spiffe://prod/ci`, `DNS:ci.example`, `email:ci@example`, `IP:10.0.0.1`.
+    pub fn parse(text: &str) -> Option<CertificateName> {
+        let (kind, name) = text.split_once(':').filter(|(_, name)| !name.is_empty())?;
+        match &*kind.to_ascii_lowercase() {
+            "uri" => Some(CertificateName::Uri(name.to_owned())),
+            "dns" => Some(CertificateName::Dns(name.to_ascii_lowercase())),
+            "email" => Some(CertificateName::Email(name.to_owned())),
+            "ip" => name.parse().ok().map(CertificateName::Ip),
+            _ => None,
+        }
+    }
+}
+
+/// The certificate of one connection, whose client has the key of it.
+#[derive(Clone)]
+pub struct ClientCertificate {
+    names: Vec<CertificateName>,
+    not_after: u64,
+    trust: Trust,
+}
+
+impl ClientCertificate {
+    /// `not_after` in seconds since 1970.
+    pub fn new(names: Vec<CertificateName>, not_after: u64, trust: Trust) -> ClientCertificate {
+        ClientCertificate { names, not_after, trust }
+    }
+
+    /// None where there are too many.
+    pub(super) fn names(&self) -> &[CertificateName] {
+        if self.names.len() <= NAMES_MAX { &self.names } else { &[] }
+    }
+
+    pub(super) fn not_after(&self) -> u64 {
+        self.not_after
+    }
+
+    pub(super) fn trust(&self) -> Trust {
+        Arc::clone(&self.trust)
+    }
+}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCertificate").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+/// Whom a certificate with one of these names makes the caller.
+#[derive(Clone, Debug)]
+pub struct CertificateRule {
+    /// As of a key: it stands for the caller.
+    pub name: String,
+    pub names: Vec<CertificateName>,
+    pub role: Role,
+    pub prefixes: Vec<String>,
+}
