@@ -135,8 +135,10 @@ fn key_expires_under_an_open_stream_and_is_told_of() {
     let refused = rig.with("brief").get("/v1/locks");
     assert_eq!(refused.status, 401);
     assert!(refused.text().contains("this API key has expired"), "{}", refused.text());
-    let metrics = rig.with("ops").get("/metrics").text();
-    assert!(metrics.contains("latchd_keys{state=\"expired\"} 1"), "{metrics}");
+    let (mut ops, begun) = (rig.with("ops"), Instant::now());
+    while !ops.get("/metrics").text().contains("latchd_keys{state=\"expired\"} 1") {
+        assert!(begun.elapsed() < PATIENCE, "{}", rig.server.stderr());
+    }
     let (begun, line) = (Instant::now(), "the key \"brief\" is in use, and expires soon");
     while !rig.server.stderr().contains(line) {
         assert!(begun.elapsed() < PATIENCE, "{}", rig.server.stderr());
