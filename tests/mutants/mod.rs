@@ -96,6 +96,10 @@ caught! {
     second_upgrade_waits_is_caught: "second-upgrade-waits" by "domain::upgrades::second_upgrade_is_refused_at_once";
     lock_delay_forgotten_is_caught: "lock-delay-forgotten" by "domain::delays::expired_hold_delays_the_next_grant";
     end_not_remembered_is_caught: "end-not-remembered" by "domain::history::every_end_tells_how_it_came";
+    frozen_waiter_granted_is_caught: "frozen-waiter-granted"
+        by "domain::freezes::freeze_of_the_same_target_is_replaced";
+    thawed_waiters_forgotten_is_caught: "thawed-waiters-forgotten"
+        by "domain::freezes::frozen_name_is_refused_with_reason_and_end_and_a_waiter_is_parked";
     transfer_keeps_key_is_caught: "transfer-keeps-key"
         by "domain::transfers::transferred_hold_has_a_new_key_and_token_and_the_same_lease";
     deadlock_missed_is_caught: "deadlock-missed" by "domain::deadlocks::two_sessions_with_two_locks_are_a_deadlock";
