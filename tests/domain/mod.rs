@@ -3,6 +3,7 @@
 //! Each test shows one rule, with the helpers of [`kit`].
 
 mod arbitrary;
+mod blocking;
 mod bursts;
 mod cancels;
 mod deadlocks;
