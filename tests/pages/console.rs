@@ -13,6 +13,7 @@ const PASSWORD: &str = "open sesame";
 const READER: &str = "a reader's key";
 const PART: &str = "a key for a part";
 const COOKIE: &str = "latchd-console";
+const FORM_COOKIE: &str = "latchd-console-form";
 
 fn server() -> Server {
     let entry = |name: &str, secret: &str, rest: &str| {
@@ -62,7 +63,9 @@ fn login_gives_a_cookie_for_the_console_alone_until_the_logout() {
     let stranger = browser.get("/ui/events?kind=forced");
     assert_eq!((stranger.status, stranger.header("www-authenticate")), (401, Some("Bearer realm=\"latchd\"")));
     assert!(stranger.text().contains("name=\"next\" value=\"/ui/events?kind=forced\""), "{}", stranger.text());
-    let before = browser.cookie(COOKIE).expect("a cookie of the form").to_owned();
+    // Otherwise a link of another site would end the login of who follows it.
+    assert_eq!(browser.cookie(COOKIE), None, "a login page leaves the cookie of a login alone");
+    let before = browser.cookie(FORM_COOKIE).expect("a cookie of the form").to_owned();
 
     let wrong = log_in(&mut browser, "wrong");
     assert_eq!(wrong.status, 401);

@@ -2,9 +2,9 @@
 
 use super::answer::{html_page, no_page, with_context};
 use super::form;
-use super::login::{refused, see_other};
+use super::login::{see_other, stranger};
 use super::state::Pages;
-use super::visitor::{Visitor, shows_secret, visitor};
+use super::visitor::{Visitor, visitor};
 use crate::access::Identity;
 use crate::domain::view::{HoldView, LockView, SessionView, WaiterView};
 use crate::domain::{Metadata, Name, Token};
@@ -71,14 +71,6 @@ pub async fn act(kind: Kind, pages: Pages, request: Request) -> Response {
         Ok(said) => see_other(&target.back().with("note", pages.logins.signed(&said)).plain()),
         Err(failure) => no_page(&pages, &head, &failure, Some(&visitor), None),
     }
-}
-
-fn stranger(pages: &Pages, head: &Parts, failure: &Failure) -> Response {
-    if shows_secret(&head.headers) {
-        return no_page(pages, head, failure, None, None);
-    }
-    let here = head.uri.path_and_query().map_or("/", |here| here.as_str());
-    refused(pages, head, failure, super::login::own_page(here))
 }
 
 fn target(asked: Asked<'_>) -> Target {

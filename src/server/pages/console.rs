@@ -1,9 +1,9 @@
 //! The pages of the console: who may see each, and what is answered where one cannot be shown.
 
 use super::answer::{html_page, no_page, with_context};
-use super::login::{own_page, refused};
+use super::login::stranger;
 use super::state::Pages;
-use super::visitor::{Visitor, shows_secret, visitor};
+use super::visitor::{Visitor, visitor};
 use crate::access::{AddressPool, LoginId, Logins};
 use crate::api::events::follow;
 use crate::base::clock;
@@ -54,12 +54,7 @@ pub async fn show(page: Shown, pages: Pages, request: Request) -> Response {
     let auth = Asked::of(head.uri.query()).given("auth").filter(|_| page == Shown::Locks);
     let visitor = match visitor(&pages, &head, auth.as_deref()).await {
         Ok(visitor) => visitor,
-        // A browser's own dialogue asks again.
-        Err(failure) if shows_secret(&head.headers) => return no_page(&pages, &head, &failure, None, None),
-        Err(failure) => {
-            let here = head.uri.path_and_query().map_or("/", |here| here.as_str());
-            return refused(&pages, &head, &failure, own_page(here));
-        }
+        Err(failure) => return stranger(&pages, &head, &failure),
     };
     let visit = Visit { pages: &pages, head: &head, visitor };
     match visit.html(page).await {

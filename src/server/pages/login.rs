@@ -3,7 +3,7 @@
 use super::answer::{html_page, no_page, protected, with_context};
 use super::form;
 use super::state::Pages;
-use super::visitor::{cookie, of_cookie, set_cookie, visitor};
+use super::visitor::{Cookie, cookie, of_cookie, set_cookie, shows_secret, visitor};
 use crate::access::LoginId;
 use crate::base::clock;
 use crate::http::auth::identify_secrets;
@@ -45,8 +45,7 @@ pub async fn log_in(State(pages): State<Pages>, request: Request) -> Response {
 }
 
 async fn logged_in(pages: &Pages, head: &Parts, body: Body) -> Result<Response, (Failure, String)> {
-    let before = cookie(head);
-    let whom = before.as_ref().map(of_cookie).unwrap_or_default();
+    let whom = cookie(head, Cookie::Form).as_ref().map(of_cookie).unwrap_or_default();
     let form = form::read(pages, head, body, &whom).await.map_err(|failure| (failure, String::new()))?;
     let (secret, next) = (form.asked().text("secret"), form.asked().text("next"));
     let identity = match identify_secrets(&pages.app, &[&secret], client(head).ip).await {
@@ -56,9 +55,9 @@ async fn logged_in(pages: &Pages, head: &Parts, body: Body) -> Result<Response, 
     let unidentified = head.extensions.get::<ClientInfo>().map(|info| &info.unidentified);
     unidentified.iter().for_each(|request| request.identified(&identity));
     // Another id than the browser had before: nobody else can know it.
-    before.iter().for_each(|before| pages.logins.end(before));
+    cookie(head, Cookie::Login).iter().for_each(|before| pages.logins.end(before));
     let id = pages.logins.begin(identity, clock::process_age());
-    Ok(set_cookie(see_other(own_page(&next)), head, Some(&id), pages.logins.longest()))
+    Ok(set_cookie(see_other(own_page(&next)), head, Cookie::Login, Some(&id), pages.logins.longest()))
 }
 
 /// `POST /ui/logout`
@@ -72,14 +71,25 @@ pub async fn log_out(State(pages): State<Pages>, request: Request) -> Response {
     match left.await {
         Ok(visitor) => {
             visitor.login.iter().for_each(|id| pages.logins.end(id));
-            set_cookie(see_other(login::PATH), &head, None, Duration::ZERO)
+            set_cookie(see_other(login::PATH), &head, Cookie::Login, None, Duration::ZERO)
         }
         Err(failure) => no_page(&pages, &head, &failure, None, None),
     }
 }
 
+/// What is shown to somebody who is not let in: the page that asks for a secret, where one would help.
+pub fn stranger(pages: &Pages, head: &Parts, failure: &Failure) -> Response {
+    let needs_secret = matches!(failure.code, Code::CredentialMissing | Code::CredentialWrong);
+    // A browser's own dialogue asks again for the secret that it has sent.
+    if !needs_secret || shows_secret(&head.headers) {
+        return no_page(pages, head, failure, None, None);
+    }
+    let here = head.uri.path_and_query().map_or("/", |here| here.as_str());
+    refused(pages, head, failure, own_page(here))
+}
+
 /// The page that asks for a secret, instead of the one that was asked for.
-pub fn refused(pages: &Pages, head: &Parts, failure: &Failure, next: &str) -> Response {
+fn refused(pages: &Pages, head: &Parts, failure: &Failure, next: &str) -> Response {
     let response = login_page(pages, head, failure.code.status(), Some(&failure.detail), next);
     let response = with_failure_headers(response, failure);
     match failure.code {
@@ -90,10 +100,10 @@ pub fn refused(pages: &Pages, head: &Parts, failure: &Failure, next: &str) -> Re
 
 fn login_page(pages: &Pages, head: &Parts, status: StatusCode, why: Option<&str>, next: &str) -> Response {
     // Its form is bound to this browser, so that nobody can have it log in with a secret of theirs.
-    let id = cookie(head).unwrap_or_else(LoginId::fresh);
+    let id = cookie(head, Cookie::Form).unwrap_or_else(LoginId::fresh);
     let form = LoginForm { next, why };
     let html = with_context(pages, head, None, &of_cookie(&id), |context| login::page(&form, context));
-    set_cookie(html_page(status, html), head, Some(&id), FORM_LASTS)
+    set_cookie(html_page(status, html), head, Cookie::Form, Some(&id), FORM_LASTS)
 }
 
 /// A page of the console; the first one instead of any other address.

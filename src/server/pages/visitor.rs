@@ -13,10 +13,27 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use std::time::Duration;
 
-/// By its name a browser keeps the cookie from any other host, and from plain HTTP.
-const TLS_COOKIE: &str = "__Host-latchd";
-/// Over plain HTTP, where browsers take no `Secure` cookie from most hosts.
-const PLAIN_COOKIE: &str = "latchd-console";
+/// What a cookie is for. A login page must not replace the login of a browser that came by a link of another site, and so
+/// sent no cookie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cookie {
+    Login,
+    /// Binds the form of the login page to a browser.
+    Form,
+}
+
+impl Cookie {
+    /// Over TLS a browser keeps the cookie by its name from any other host, and from plain HTTP. Over plain HTTP browsers take
+    /// no `Secure` cookie from most hosts.
+    fn name(self, head: &Parts) -> &'static str {
+        match (self, client(head).https) {
+            (Cookie::Login, true) => "__Host-latchd",
+            (Cookie::Login, false) => "latchd-console",
+            (Cookie::Form, true) => "__Host-latchd-form",
+            (Cookie::Form, false) => "latchd-console-form",
+        }
+    }
+}
 
 /// The script sends it where nobody opened the page: reading it anew is no use of the login.
 const REFRESH: HeaderName = HeaderName::from_static("x-latchd-refresh");
@@ -51,7 +68,7 @@ pub async fn visitor(pages: &Pages, head: &Parts, auth: Option<&str>) -> Result<
         return Ok(Visitor { identity: identify_with(app, head, auth).await?, login: None });
     }
     let is_use = !head.headers.contains_key(REFRESH) && head.uri.path() != STREAM;
-    let id = cookie(head);
+    let id = cookie(head, Cookie::Login);
     let known = id.and_then(|id| pages.logins.find(&id, clock::process_age(), is_use));
     match known {
         Some(identity) => {
@@ -69,25 +86,27 @@ pub fn shows_secret(headers: &HeaderMap) -> bool {
     headers.contains_key(header::AUTHORIZATION) || headers.contains_key(X_API_KEY)
 }
 
-/// What the cookie of this browser names.
-pub fn cookie(head: &Parts) -> Option<LoginId> {
-    let name = cookie_name(head);
+/// What a cookie of this browser names.
+pub fn cookie(head: &Parts, cookie: Cookie) -> Option<LoginId> {
+    let name = cookie.name(head);
     let lines = header_fields::values(&head.headers, header::COOKIE).filter_map(|line| line.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(known, _)| *known == name).and_then(|(_, value)| LoginId::parse(value))
 }
 
-/// Gives the browser its cookie; with no time left it drops it.
-pub fn set_cookie(mut response: Response, head: &Parts, id: Option<&LoginId>, lasts: Duration) -> Response {
-    let (name, value) = (cookie_name(head), id.map(LoginId::as_text).unwrap_or_default());
+/// Gives the browser a cookie; with no time left it drops it.
+pub fn set_cookie(
+    mut response: Response,
+    head: &Parts,
+    cookie: Cookie,
+    id: Option<&LoginId>,
+    lasts: Duration,
+) -> Response {
+    let (name, value) = (cookie.name(head), id.map(LoginId::as_text).unwrap_or_default());
     let secure = if client(head).https { "; Secure" } else { "" };
     let age = lasts.as_secs();
     let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}; Max-Age={age}");
     let value = HeaderValue::try_from(text).expect("a cookie of hexadecimal digits");
     response.headers_mut().append(header::SET_COOKIE, value);
     response
-}
-
-fn cookie_name(head: &Parts) -> &'static str {
-    if client(head).https { TLS_COOKIE } else { PLAIN_COOKIE }
 }
