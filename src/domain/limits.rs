@@ -121,13 +121,12 @@ impl Limits {
         LIMITS_BELOW.iter().rev().find(is_set).map(|(feature, _)| *feature)
     }
 
-    /// With the limits that a table below the level of modes does not have yet, as they are going to be: so that a request is
-    /// refused because of the level, and not because everything is above a limit of 0.
-    pub fn with_modes_of(self, configured: &Limits) -> Limits {
-        if self.have_modes() {
-            return self;
-        }
-        let (mut values, count) = (self.values(), Limits::count_at(Feature::Modes as u32 - 1));
+    /// With the limits that this table's level does not have yet, as they are going to be: so that a request is refused
+    /// because of the level, and not because everything is above a limit of 0. Shares of 0 refuse nothing.
+    pub fn with_later_of(self, configured: &Limits) -> Limits {
+        let known = self.newest_feature().max(Some(Feature::Callers));
+        let later = LIMITS_BELOW.iter().find(|(feature, _)| Some(*feature) > known);
+        let (mut values, count) = (self.values(), later.map_or(Limits::COUNT, |(_, count)| *count));
         values[count..].copy_from_slice(&configured.values()[count..]);
         Limits::from_values(values)
     }
@@ -191,4 +190,22 @@ fn part(thousandths: u64) -> Option<u64> {
 
 pub(super) fn check_max(field: Field, value: u64, limit: u64) -> Result<(), Refusal> {
     if value <= limit { Ok(()) } else { Err(Refusal::LimitExceeded { field, limit }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_a_lower_level_lacks_are_those_to_come_and_others_stay() {
+        let (to_come, set) = (Limits::from_values([7; Limits::COUNT]), Limits::from_values([5; Limits::COUNT]));
+        let at = |level: Feature| set.for_level(level as u32).with_later_of(&to_come);
+        let shown = |limits: Limits| (limits.holds_max, limits.names_max, limits.freeze_ms_max, limits.freezes_max);
+        assert_eq!([Feature::Clusters, Feature::Callers].map(|level| shown(at(level))), [(5, 7, 7, 7); 2]);
+        assert_eq!([Feature::Modes, Feature::History].map(|level| shown(at(level))), [(5, 5, 7, 7); 2]);
+        assert_eq!(shown(at(Feature::Freezes)), (5, 5, 5, 5));
+        assert_eq!(at(Feature::Clusters).table_bytes_max, 0, "no share, and so no refusal");
+        let without = Limits { history_per_lock: 0, history_bytes_max: 0, ..set };
+        assert_eq!(without.with_later_of(&to_come), without, "switched off");
+    }
 }

@@ -31,7 +31,7 @@ pub struct Submitter {
 impl Submitter {
     pub fn limits(&self) -> Limits {
         let configured = &self.options.limits;
-        self.host.limits().map_or(*configured, |limits| limits.with_modes_of(configured))
+        self.host.limits().map_or(*configured, |limits| limits.with_later_of(configured))
     }
 
     pub(super) fn check_pace(&self, acquire: &Acquire) -> Result<(), TooFast> {
