@@ -181,3 +181,9 @@ pub fn may_take(identity: &Identity, name: &str) -> Result<(), Failure> {
 pub fn may_read(identity: &Identity, name: &str) -> Result<(), Failure> {
     if identity.may_read(name) { Ok(()) } else { Err(Failure::forbidden("read", Some(name))) }
 }
+
+/// Whether it may freeze a name or a prefix in a way that ends the holds: a hold ends under all its names.
+pub fn may_break(identity: &Identity) -> Result<(), Failure> {
+    const RIGHT: &str = "end the holds under a freeze: that needs the admin role for every lock name";
+    if identity.is_admin() && identity.sees_every_name() { Ok(()) } else { Err(Failure::forbidden(RIGHT, None)) }
+}

@@ -11,6 +11,7 @@ use latchd::dialects::ldlm::proto::{LockResponse, TryLockRequest};
 use latchd::dialects::lockd::proto::{LockName, LockResult};
 use latchd::dialects::raftlock::proto::{AcquireRequest, AcquireResponse};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 const REASON: &str = "release 7, ticket 4411";
 
@@ -137,4 +138,20 @@ fn freezes_are_listed_thawed_and_refused_where_they_cannot_be() {
     lock(&mut client, "a/b");
     let stopped = server.stop();
     assert!(stopped.stderr.contains("froze the everything") && stopped.stderr.contains("thawed"), "{}", stopped.stderr);
+}
+
+#[test]
+fn holds_under_a_freeze_are_ended_only_by_an_admin_of_every_name() {
+    let digest: String = Sha256::digest("part").iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = format!("{{ name = \"part\", sha256 = \"{digest}\", role = \"admin\", prefixes = [\"part/\"] }}");
+    let server = Spec::in_memory().password("all").configuration(format!("[access]\nkeys = [{key}]\n")).start();
+    let mut part = Client::plain(&server).with_header("X-API-Key", "part");
+    let asked = json!({"reason": REASON, "for_seconds": 60, "match": "prefix"});
+    let breaking = json!({"reason": REASON, "for_seconds": 60, "match": "prefix", "holds": "break"});
+    assert_eq!(put(&mut part, "/v1/freezes?target=part/", &asked).status, 200);
+    for (target, order) in [("part/", &breaking), ("par", &asked)] {
+        problem(&put(&mut part, &format!("/v1/freezes?target={target}"), order), 403, "forbidden");
+    }
+    let mut all = Client::plain(&server).with_header("X-API-Key", "all");
+    assert_eq!(put(&mut all, "/v1/freezes?target=part/", &breaking).status, 200);
 }

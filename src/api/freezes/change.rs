@@ -3,8 +3,8 @@
 use super::request::{self, missing_target, target_in_path, target_in_query};
 use super::schema::{FreezeRequest, ShownFreeze, ThawRequest};
 use crate::api::answer::{Answer, answer};
-use crate::domain::Name;
-use crate::http::auth::identify_and_touch;
+use crate::domain::{FreezeHolds, Name};
+use crate::http::auth::{identify_and_touch, may_break};
 use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
 use crate::http::query::Captured;
 use crate::http::{AppState, Code, Failure, Problem, Query, administration};
@@ -47,7 +47,8 @@ errors!(ThawErrors: Problem<'_>, BODY, [Code::InvalidField, Code::LimitExceeded,
 /// everybody who is refused, and written to the log with the caller's name. A freeze of the same target is replaced. Nothing
 /// new is granted under it: an acquire, a campaign or an upgrade that would not wait is refused with 409 (`frozen`), one that
 /// waits stands in the queue, and gets the lock in its turn after the freeze. Holds go on (`drain`), or are ended (`break`), a
-/// thousand at a time. Clients and proxies change some names on the way: `PUT /v1/freezes?target=` takes any.
+/// thousand at a time; to end them needs the right to every name, because a hold may have others, too. Clients and proxies
+/// change some names on the way: `PUT /v1/freezes?target=` takes any.
 #[utoipa::path(
     put,
     path = "/v1/freezes/{target}",
@@ -85,6 +86,9 @@ async fn begin(app: &AppState, target: Result<Option<Name>, Failure>, request: R
         return Err(Failure::forbidden("freeze", target.as_deref()).into());
     }
     let order = request::order(app, target, &app.body(&head, body).await?, &actor.name)?;
+    if order.holds == FreezeHolds::Break {
+        may_break(&actor)?;
+    }
     let target = order.target.clone();
     let by = administration::by(&actor, &head);
     let freeze = administration::freeze(app, by, order).await?.map_err(Failure::of)?;
