@@ -6,6 +6,7 @@ mod completions;
 mod connect;
 mod doctor;
 mod exit;
+mod freezes;
 mod hash;
 mod health;
 mod history;
@@ -58,6 +59,12 @@ enum Command {
     Sessions(listings::Sessions),
     /// Releases a hold by its key, or ends one of another client
     Unlock(unlock::Unlock),
+    /// Grants nothing new under a name for a while, and tells everybody why
+    Freeze(freezes::Freeze),
+    /// Ends a freeze before its time
+    Thaw(freezes::Thaw),
+    /// Shows what is frozen, until when and why
+    Freezes(freezes::Freezes),
     /// Shows which locks are waited for, and for how long
     Top(top::Top),
     /// Shows what happens to locks, as it happens
@@ -111,6 +118,9 @@ impl Command {
             Command::History(history) => history.run(),
             Command::Sessions(sessions) => sessions.run(),
             Command::Unlock(unlock) => unlock.run(),
+            Command::Freeze(freeze) => freeze.run(),
+            Command::Thaw(thaw) => thaw.run(),
+            Command::Freezes(freezes) => freezes.run(),
             Command::Top(top) => top.run(),
             Command::Watch(watch) => watch.run(),
             Command::Members(members) => members.run(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::connect::{Connect, block_on, refused};
-use super::output::{Output, escaped, offer};
+use super::output::{Output, Span, escaped, offer};
 use super::{Failure, output_queue};
 use crate::client::{Event, EventQuery, Events, Holder, Lock, StreamItem, printable};
 
@@ -79,6 +79,7 @@ fn lines(event: &Event, watched: Option<&str>) -> String {
     match event.event.as_str() {
         "started" => String::new(),
         "state" => state(event, watched),
+        "frozen" | "thawed" => freeze(event),
         "gap" => {
             let why = match event.why.as_deref() {
                 Some("too-old") => "the service does not keep events for so long",
@@ -93,6 +94,25 @@ fn lines(event: &Event, watched: Option<&str>) -> String {
             format!("{kind:<13}  {name}{}\n", details(event))
         }
     }
+}
+
+/// A freeze that begins, with how long it is to last, or one that has ended; and its reason.
+fn freeze(event: &Event) -> String {
+    let target = event.target.as_deref().map(printable).unwrap_or_default();
+    let subject = match event.r#match.as_deref() {
+        Some("everything") => "everything".to_owned(),
+        Some("prefix") => format!("{target}  and all names that start so"),
+        _ => target,
+    };
+    let end = match (event.event.as_str(), event.why.as_deref()) {
+        ("frozen", _) => event.for_seconds.map_or(String::new(), |seconds| format!("  for {}", Span(seconds))),
+        (_, Some("ended")) => "  at its end".to_owned(),
+        _ => "  by an operator".to_owned(),
+    };
+    let breaks = event.event == "frozen" && event.holds.as_deref() == Some("break");
+    let holds = if breaks { "  ends the holds" } else { "" };
+    let reason = event.reason.as_deref().map(printable).unwrap_or_default();
+    format!("{:<13}  {subject}{end}{holds}  reason: {reason}\n", event.event)
 }
 
 fn details(event: &Event) -> String {
@@ -156,6 +176,18 @@ mod tests {
         assert_eq!(lines(&event(released), None), "released       a  token 7  session-ended\n");
         let released = r#"{"event":"released","id":"1-1","name":"a","fencing_token":7,"why":"released"}"#;
         assert_eq!(lines(&event(released), None), "released       a  token 7\n");
+    }
+
+    #[test]
+    fn freeze_is_one_line_with_its_end_and_reason() {
+        let frozen = r#"{"event":"frozen","id":"1-1","target":"a/","match":"prefix","holds":"break","reason":"b\u001b[2Jc","for_seconds":7200.0}"#;
+        let shown = "frozen         a/  and all names that start so  for 2h0m  ends the holds  reason: b\\u{1b}[2Jc\n";
+        assert_eq!(lines(&event(frozen), None), shown);
+        let thawed =
+            r#"{"event":"thawed","id":"1-1","target":"a","match":"name","holds":"break","why":"ended","reason":"b"}"#;
+        assert_eq!(lines(&event(thawed), None), "thawed         a  at its end  reason: b\n");
+        let thawed = r#"{"event":"thawed","id":"1-1","target":"","match":"everything","why":"thawed","reason":"b"}"#;
+        assert_eq!(lines(&event(thawed), None), "thawed         everything  by an operator  reason: b\n");
     }
 
     #[test]

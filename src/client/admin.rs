@@ -161,7 +161,7 @@ pub struct ForcedRelease {
 
 #[derive(Deserialize)]
 struct Page<T> {
-    #[serde(alias = "locks", alias = "sessions")]
+    #[serde(alias = "locks", alias = "sessions", alias = "freezes")]
     entries: Vec<T>,
     next_cursor: Option<String>,
 }
@@ -194,7 +194,11 @@ impl Client {
     }
 
     /// All pages of a listing; an error if an entry does not match.
-    async fn list<T: DeserializeOwned>(&self, call: Call, matches: impl Fn(&T) -> bool) -> Result<Vec<T>, ClientError> {
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        matches: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, ClientError> {
         let call = call.query("limit", PAGE);
         let mut entries = Vec::new();
         let mut next = call.clone();

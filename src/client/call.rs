@@ -149,14 +149,16 @@ impl Client {
 
     /// One attempt at the current URL.
     pub(super) async fn attempt(&self, call: &Call, timeout: Duration) -> Result<Answer, ClientError> {
+        self.recorded(self.attempt_aside(call, timeout)).await
+    }
+
+    /// The same for a question beside another call, of whose URLs it must not change what is reported.
+    pub(super) async fn attempt_aside(&self, call: &Call, timeout: Duration) -> Result<Answer, ClientError> {
         let sent = Moment::now();
-        let attempt = async {
-            let (url, response) = self.open(call, timeout).await?;
-            let headers = response.headers().clone();
-            let text = response.text().await.map_err(|reason| unreachable(&url, reason))?;
-            Ok(Answer { sent, earlier: false, url, headers, text })
-        };
-        self.recorded(attempt).await
+        let (url, response) = self.open(call, timeout).await?;
+        let headers = response.headers().clone();
+        let text = response.text().await.map_err(|reason| unreachable(&url, reason))?;
+        Ok(Answer { sent, earlier: false, url, headers, text })
     }
 
     /// An attempt at the current URL, whose end is recorded.

@@ -71,7 +71,8 @@ impl EventQuery {
 /// An event, or the current locks.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Event {
-    /// `started`, `state`, `gap`, `granted`, `released`, `expired`, `forced`, `value-changed`, `session-ended` or `dropped`.
+    /// `started`, `state`, `gap`, `granted`, `released`, `expired`, `forced`, `value-changed`, `frozen`, `thawed`,
+    /// `session-ended` or `dropped`.
     pub event: String,
     #[serde(default)]
     pub id: String,
@@ -88,6 +89,16 @@ pub struct Event {
     pub dialect: Option<String>,
     /// The handle of the session.
     pub session: Option<String>,
+    /// Of freezes: a name, or what names start with.
+    pub target: Option<String>,
+    /// Of freezes: `name`, `prefix` or `everything`.
+    pub r#match: Option<String>,
+    /// Of freezes: `drain` or `break`.
+    pub holds: Option<String>,
+    /// Of freezes.
+    pub reason: Option<String>,
+    /// How long the freeze was to last when it began.
+    pub for_seconds: Option<f64>,
     /// In `state` and `gap`.
     #[serde(default)]
     pub locks: Vec<Lock>,

@@ -75,7 +75,9 @@ fn foreign_404_is_not_taken_for_a_free_lock() {
 fn wrong_url_prefix_is_no_free_lock() {
     let server = server();
     let url = format!("http://{}/locks", server.http());
-    for command in [&["unlock", "a", "--force", "--reason", "r"][..], &["locks", "a"], &["locks"], &["watch", "a"]] {
+    for command in
+        [&["unlock", "a", "--force", "--reason", "r"][..], &["locks", "a"], &["locks"], &["watch", "a"], &["thaw", "a"]]
+    {
         let told = run_to_end(&[command, &["--url", &url, "--api-key", KEY]].concat());
         assert!(!told.status.success(), "{command:?}: {}", told.stdout);
         assert!(told.stderr.contains("there is nothing at /locks/v1/"), "{command:?}: {}", told.stderr);
@@ -92,6 +94,8 @@ fn catch_all_page_is_not_the_service() {
         &["locks", "a"],
         &["watch", "a"],
         &["sessions"],
+        &["freezes"],
+        &["thaw", "a"],
         &["members", "list"],
         &["unlock", "a", "--force", "--reason", "r"],
         &["unlock", "a", "--key", "k"],

@@ -12,6 +12,7 @@ mod diagnostics;
 mod diagnostics_cluster;
 mod doctor;
 mod foreign_answers;
+mod freezes;
 mod health;
 mod holds;
 mod keys;

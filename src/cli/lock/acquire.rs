@@ -9,6 +9,7 @@ use super::super::{Failure, exit};
 use super::asked::Asked;
 use super::deadlock;
 use super::described::{described, quoted, were};
+use super::frozen::{frozen, telling};
 use super::group::Group;
 use super::job_control::Signals;
 use crate::client::clock::Moment;
@@ -65,7 +66,7 @@ pub(super) async fn acquire(
     })
 }
 
-/// Why the locks were not acquired. Asks for their holders until `end`.
+/// Why the locks were not acquired. Asks for freezes and for their holders until `end`.
 async fn reason(client: &Client, names: &[String], attempt: Attempt, end: Moment) -> String {
     if let Attempt::Deadlock(steps) = attempt {
         let found = timeout_at(end, deadlock::cycle(client, &steps)).await;
@@ -74,14 +75,16 @@ async fn reason(client: &Client, names: &[String], attempt: Attempt, end: Moment
     if let Attempt::DeadlockWithOneself(why) = attempt {
         return why;
     }
-    let found = timeout_at(end, all_seen(client, names)).await.unwrap_or_default();
-    match (found.as_slice(), attempt) {
+    let asked = async { tokio::join!(frozen(client, names), all_seen(client, names)) };
+    let (mut told, found) = timeout_at(end, asked).await.unwrap_or_default();
+    told.extend(found.iter().map(refusal));
+    match (told.as_slice(), attempt) {
         ([], Attempt::NoAnswer(errors)) => no_answer(&format!("{} not acquired within --wait", were(names)), &errors),
         // Without an answer it may still have stood in the queue.
         ([], _) => {
             format!("{} held, or waited for, by somebody else; who, the service does not say any more", were(names))
         }
-        (found, _) => found.iter().map(refusal).collect::<Vec<_>>().join("; "),
+        (told, _) => told.join("; "),
     }
 }
 
@@ -121,7 +124,7 @@ async fn attempt_in(
         Some(end) => asked.request.clone().wait(end.left()),
         None => asked.request.clone().wait_for_ever(),
     };
-    let hold = client.acquire(&request).await?;
+    let hold = telling(client, &asked.names, client.acquire(&request)).await?;
     Ok(hold.map_or(Attempt::TimedOut, |hold| Attempt::Held(session, hold)))
 }
 

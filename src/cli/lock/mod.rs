@@ -1,9 +1,10 @@
 //! `latchd lock`: runs a command while holding a lock, and ends it before another client can hold the lock too.
 //!
-//! `run.rs` calls the parts in order. `arguments.rs` is the command line, `acquire.rs` acquires the lock, `supervise.rs`
-//! watches the running command, `group.rs` has its processes, `children.rs` starts it and kills it if this process is killed,
-//! and `job_control.rs` passes signals on and decides who may read from the terminal. `elect.rs` does the same for the leader
-//! of an election, which `sidecar.rs` tells to other processes of this machine.
+//! `run.rs` calls the parts in order. `arguments.rs` is the command line, `acquire.rs` acquires the lock, `frozen.rs` tells
+//! whoever waits of a freeze, `supervise.rs` watches the running command, `group.rs` has its processes, `children.rs` starts
+//! it and kills it if this process is killed, and `job_control.rs` passes signals on and decides who may read from the
+//! terminal. `elect.rs` does the same for the leader of an election, which `sidecar.rs` tells to other processes of this
+//! machine.
 
 mod acquire;
 mod arguments;
@@ -12,6 +13,7 @@ mod children;
 mod deadlock;
 mod described;
 mod elect;
+mod frozen;
 mod group;
 mod job_control;
 mod run;
