@@ -128,10 +128,9 @@ impl IdentityTokens {
     /// Waits for keys, where that can help, and looks again.
     pub async fn look_with_new_keys(&self, secret: &str, issuer: usize, from: IpAddr, now: impl Fn() -> Now) -> Looked {
         let known = &self.issuers[issuer];
-        match known.fetches.next(from.into(), now().age, self.refetch_interval).await {
-            Err(refusal) => return Looked::Judged(Err(refusal)),
-            Ok(false) => return Looked::Judged(Err(known.without_key())),
-            Ok(true) => {}
+        // Even without a fetch: one may have ended since the first look.
+        if let Err(refusal) = known.fetches.next(from.into(), now().age, self.refetch_interval).await {
+            return Looked::Judged(Err(refusal));
         }
         match self.look(secret, from, now()) {
             Looked::KeysNeeded(_) => Looked::Judged(Err(known.without_key())),

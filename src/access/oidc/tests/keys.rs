@@ -101,6 +101,8 @@ fn unknown_key_waits_for_one_fetch() {
     let refused = |looked, expected| assert!(matches!(looked, Some(Looked::Judged(Err(why))) if why == expected));
     refused(second.now_or_never(), TokenRefusal::UnknownKey);
     refused(look(&unknown, 9).now_or_never(), TokenRefusal::UnknownKey);
+    // As one that was looked at just before the fetch ended.
+    assert!(matches!(look(&good, 9).now_or_never(), Some(Looked::Judged(Ok(_)))));
     judge.tokens.forget_keys(0);
     refused(look(&good, 9).now_or_never(), TokenRefusal::IssuerUnreachable);
     assert!(look(&unknown, 10).now_or_never().is_none(), "another fetch");
