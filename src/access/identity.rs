@@ -17,17 +17,6 @@ pub enum Role {
     ReadOnly,
 }
 
-impl Role {
-    /// As the configuration calls it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Role::Client => "client",
-            Role::Admin => "admin",
-            Role::ReadOnly => "read-only",
-        }
-    }
-}
-
 /// A recognised caller. Cheap to clone: one reference count, because every request on every core takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity(Arc<IdentityData>);
@@ -70,7 +59,8 @@ impl IdentityData {
 }
 
 impl Role {
-    pub fn as_str(self) -> &'static str {
+    /// As the configuration calls it.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Role::Client => "client",
             Role::Admin => "admin",

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// Who asks with this credential from this address.
 pub fn by_at(identity: &Identity, from: IpAddr) -> By {
-    By { who: Arc::clone(&identity.name), role: identity.role.name(), from }
+    By { who: Arc::clone(&identity.name), role: identity.role.as_str(), from }
 }
 
 /// Who asks with this request.
