@@ -63,6 +63,8 @@ pub struct HoldView {
     pub dialect: Dialect,
     pub session: Option<SessionId>,
     pub label: Option<ArcStr>,
+    /// The number of the credential that took it; 0 without one.
+    pub credential: u64,
     pub since: Timestamp,
     /// When the lease ends; `None` without one.
     pub deadline: Option<Timestamp>,
@@ -237,6 +239,7 @@ impl HoldView {
             dialect: hold.dialect,
             session: hold.owner.session(),
             label: hold.owner.label().cloned(),
+            credential: hold.caller.credential,
             since: hold.since.into(),
             deadline: hold.deadline.moment(),
             ends: hold.end_time(session_end),

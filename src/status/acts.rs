@@ -6,6 +6,7 @@ use super::html::Html;
 use super::human::{Count, Span};
 use super::names;
 use super::owner;
+use crate::access::Identity;
 use crate::domain::view::{HoldView, SessionView, WaiterView};
 use crate::domain::{Name, Token};
 use std::time::Duration;
@@ -236,7 +237,8 @@ pub fn on_give_back(name: &Name, hold: &HoldView, waiters: u32) -> Html {
 /// The key of the metadata by which a hold shows who took it in the console.
 pub const BY_HAND: &str = "taken by hand by";
 
-/// Who took this hold by hand.
-pub fn taken_by(hold: &HoldView) -> Option<&str> {
-    hold.metadata.iter().find(|(key, _)| *key == BY_HAND).map(|(_, by)| by)
+/// Whether this viewer took this hold by hand. Anybody can write the metadata, and identity tokens of several subjects can
+/// have one name, so the credential must be the same too.
+pub fn is_taken_by(hold: &HoldView, viewer: &Identity) -> bool {
+    hold.credential == viewer.credential && hold.metadata.iter().any(|pair| pair == (BY_HAND, &*viewer.name))
 }

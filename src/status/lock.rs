@@ -119,7 +119,7 @@ fn holder(html: &mut Html, name: &Name, hold: &HoldView, now: Timestamp, context
 fn acts_on(name: &Name, hold: &HoldView, context: &Context<'_>) -> Html {
     let mut html = Html::default();
     let Some(viewer) = context.viewer else { return html };
-    if viewer.may_take(name) && acts::taken_by(hold) == Some(&*viewer.name) {
+    if viewer.may_take(name) && acts::is_taken_by(hold, viewer) {
         html.append(acts::link(Kind::GiveBack, &Target::hold(name, hold.token), "Give back"));
     }
     if viewer.may_administer(name) {

@@ -8,7 +8,7 @@ use super::lock::OneLock;
 use super::locks::{LocksQuery, LocksView};
 use super::sessions::SessionsView;
 use super::trouble::Trouble;
-use super::{elections, events, lock, locks, members, rights, sessions, trouble};
+use super::{acts, elections, events, lock, locks, members, rights, sessions, trouble};
 use crate::access::{Identity, Role};
 use crate::domain::view::{Blocking, Counts, HoldView, LockView, OwnerView, QuotaView, SessionView, WaiterView};
 use crate::domain::{Dialect, EndReason, HoldKey, Pool, SHARED, SessionId, ShareOf, Terms, Timestamp, Token};
@@ -84,6 +84,7 @@ fn hold() -> HoldView {
         dialect: Dialect::Kufuli,
         session: Some(SessionId([1; 16])),
         label: None,
+        credential: 0,
         since: Timestamp(0),
         deadline: Some(Timestamp(120_000)),
         ends: Some(Timestamp(120_000)),
@@ -235,6 +236,17 @@ fn hold_without_a_lease_shows_what_ends_it() {
     let page = shown(&view("", vec![LockView { holds: vec![with_session, without], ..lock("migration", 0) }]));
     assert_eq!(page.matches("with its session").count(), 1);
     assert!(page.contains("59 s") && page.contains("when released"), "{page}");
+}
+
+#[test]
+fn hold_is_given_back_by_the_credential_that_took_it_and_not_by_its_namesake() {
+    let viewer = Identity::new("ops", Role::Client, &[]);
+    let metadata = [(acts::BY_HAND, "ops")].into_iter().collect();
+    let taken = HoldView { credential: viewer.credential, metadata, ..hold() };
+    assert!(acts::is_taken_by(&taken, &viewer));
+    for other in [HoldView { credential: 7, ..taken.clone() }, HoldView { metadata: hold().metadata, ..taken }] {
+        assert!(!acts::is_taken_by(&other, &viewer), "{other:?}");
+    }
 }
 
 #[test]

@@ -92,6 +92,7 @@ mod tests {
             dialect,
             session: Some(SessionId([5; 16])),
             label: None,
+            credential: 0,
             since: Timestamp(1_000),
             deadline: Some(Timestamp(9_000)),
             ends: Some(Timestamp(4_500)),

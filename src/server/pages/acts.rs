@@ -91,7 +91,8 @@ async fn find(app: &AppState, who: &Identity, kind: Kind, target: &Target) -> Re
         Kind::GiveBack => {
             may_take(who, &name)?;
             let (lock, hold) = hold(app, &name, target).await?;
-            match acts::taken_by(&hold) == Some(&*who.name) {
+            hold.names().try_for_each(|name| may_take(who, name))?;
+            match acts::is_taken_by(&hold, who) {
                 true => Ok(Found::Hold(lock, hold)),
                 false => Err(Failure::new(Code::NotOwner, "this hold was not taken in the console by this credential")),
             }

@@ -59,6 +59,7 @@ fn compare_locks(reference: &Reference, played: &Played) -> Result<(), String> {
                     dialect: hold.dialect,
                     session: hold.owner.session,
                     label: hold.owner.label,
+                    credential: 0,
                     since: hold.since,
                     deadline: hold.deadline,
                     metadata: hold.metadata,
@@ -131,7 +132,7 @@ fn compare_nodes(reference: &Reference, played: &Played) -> Result<(), String> {
 
 /// Shows the whole key, which its `Debug` hides.
 fn shown(hold: &HoldView) -> String {
-    let plain = HoldView { terms: None, ..hold.clone() };
+    let plain = HoldView { terms: None, credential: 0, ..hold.clone() };
     format!("{} {plain:?}", hold.key)
 }
 

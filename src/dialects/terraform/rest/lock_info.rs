@@ -185,6 +185,7 @@ mod tests {
             dialect,
             session: None,
             label,
+            credential: 0,
             since: Timestamp(1),
             deadline: None,
             ends: None,
