@@ -1,5 +1,6 @@
 //! Changes the file of API keys: one writer at a time, and whole or not at all. Comments and all else in it stay as they are.
 
+use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -130,7 +131,7 @@ impl Editing {
         let text = self.document.to_string();
         // What the server would refuse is not written.
         parsed(&self.path, text.as_bytes())?;
-        let draft = self.path.with_extension("new");
+        let draft = self.draft();
         // Of a writer that died: nobody else writes now.
         let _ = fs::remove_file(&draft);
         let written = self.write(&draft, &text).and_then(|()| fs::rename(&draft, &self.path));
@@ -139,6 +140,14 @@ impl Editing {
             let _ = fs::remove_file(&draft);
             Failure::unwritable(&self.path, error)
         })
+    }
+
+    /// Under a name that nobody gives a file of their own: what is there is removed.
+    fn draft(&self) -> PathBuf {
+        let mut name = OsString::from(".");
+        name.push(self.path.file_name().unwrap_or_default());
+        name.push(".latchd-draft");
+        self.path.with_file_name(name)
     }
 
     fn write(&self, draft: &Path, text: &str) -> io::Result<()> {
@@ -191,6 +200,7 @@ mod tests {
     fn comments_mode_and_links_outlive_a_change() {
         let home = tempfile::tempdir().expect("a directory");
         let (path, link) = (home.path().join("keys.toml"), home.path().join("link.toml"));
+        fs::write(home.path().join("keys.new"), "mine").expect("written");
         let old = format!("# ours\n[[keys]] # first\nname = \"a\"\nsha256 = \"{OLD}\"\nrole = \"admin\" # indeed\n");
         fs::write(&path, &old).expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).expect("a mode");
@@ -208,7 +218,7 @@ mod tests {
         assert!(names(&path).is_empty(), "the server takes it: {:?}", fs::read_to_string(&path));
         add(&path, "c").expect("added");
         assert!(remove(&path, "a").expect_err("refused").message.contains("no key named \"a\""));
-        assert_eq!(fs::read_dir(home.path()).expect("listed").count(), 2, "no draft stays");
+        assert_eq!(fs::read_dir(home.path()).expect("listed").count(), 3, "no draft stays, and nothing else goes");
     }
 
     #[test]
