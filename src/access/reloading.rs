@@ -25,8 +25,8 @@ impl Access {
         Ok(self)
     }
 
-    /// Replaces the keys and certificates that may come and go by these, all or none. A key that stays the same stays whose it was; who was
-    /// let in by one that is gone, or has other rights, is let in no more.
+    /// Replaces the keys and certificates that may come and go by these, all or none. A key that stays the same stays whose it
+    /// was; who was let in by one that is gone, or has other rights, is let in no more.
     pub fn reload(&self, keys: Vec<ApiKey>, rules: Vec<CertificateRule>) -> Result<(), AccessError> {
         let changes = self.changes.lock();
         let before = self.keys.load_full();

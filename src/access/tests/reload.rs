@@ -1,7 +1,9 @@
 //! Keys that come and go while the process runs.
 
 use super::*;
+use crate::access::{CertificateName, CertificateRule, ClientCertificate};
 use crate::base::clock::set_wall_clock;
+use std::sync::Arc;
 
 const NOW: u64 = 1_900_000_000;
 
@@ -48,6 +50,22 @@ fn removed_key_ends_at_once_for_all_it_let_in() {
     assert_eq!((a.is_valid(), b.is_valid()), (false, true));
     assert!(changes.has_changed().unwrap());
     assert_eq!(name(check(&access, "kc")), "c");
+}
+
+#[test]
+fn mapping_of_a_certificate_that_stays_the_same_ends_nobody() {
+    let rule = |name: &str, uri: &str, role| {
+        let names = vec![CertificateName::Uri(uri.to_owned())];
+        CertificateRule { name: name.to_owned(), names, role, prefixes: Vec::new() }
+    };
+    let access = reloadable(Vec::new());
+    access.reload(Vec::new(), vec![rule("a", "x", Role::Client), rule("b", "y", Role::Client)]).unwrap();
+    let [a, b] = ["x", "y"].map(|uri| {
+        let names = vec![CertificateName::Uri(uri.to_owned())];
+        access.of_certificate(&ClientCertificate::new(names, u64::from(u32::MAX), Arc::new(|| true))).unwrap()
+    });
+    access.reload(Vec::new(), vec![rule("b", "y", Role::Client), rule("a", "x", Role::ReadOnly)]).unwrap();
+    assert_eq!((a.is_valid(), b.is_valid()), (false, true));
 }
 
 #[test]

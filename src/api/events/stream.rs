@@ -23,7 +23,8 @@ const CHUNKS: usize = 4;
 /// How long a reader that is dropped may take to fetch its last event.
 const LAST_EVENT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The body of an answer, which ends with its reader, or with the credential of `viewer`. `full_listing` is the URL of all locks, for a state that has no room for them.
+/// The body of an answer, which ends with its reader, or with the credential of `viewer`. `full_listing` is the URL of all
+/// locks, for a state that has no room for them.
 pub fn body(
     reader: Subscription,
     viewer: Identity,
