@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::identity_tokens::{self, Found};
 use super::{header_fields, rates};
 use crate::access::oidc::IdentityTokens;
-use crate::access::{Identity, Verdict, presented_in_headers};
+use crate::access::{Identity, InHeaders, Verdict, presented_in_headers};
 use crate::base::address_group::AddressGroup;
 use crate::base::clock;
 use crate::domain::{Caller, Refusal, SessionId};
@@ -27,31 +27,81 @@ pub async fn identify(app: &AppState, head: &Parts) -> Result<Identity, Failure>
 
 /// As [`identify`], with one more secret from elsewhere (`auth` in a query string). Any valid one opens.
 pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) -> Result<Identity, Failure> {
-    let unidentified = head.extensions.get::<ClientInfo>().map(|info| &info.unidentified);
     if app.access.is_open() {
-        unidentified.iter().for_each(|request| request.anonymous_caller());
-        let anonymous = app.access.anonymous(is_on_this_machine(head)).clone();
-        rates::admit(app, &anonymous, head)?;
-        return Ok(anonymous);
+        return anonymous(app, head);
     }
+    // Boxed, or the future of every request would have the size of these rare paths.
+    let granted = match look_up(app, head, extra)? {
+        Known::Caller(identity) => identity,
+        Known::Verdict(verdict) => Box::pin(settle(app, verdict, client(head).ip)).await?,
+        Known::Nothing => Box::pin(identify_slowly(app, head, extra)).await?,
+    };
+    if let Some(info) = head.extensions.get::<ClientInfo>() {
+        info.unidentified.identified(&granted);
+    }
+    rates::admit(app, &granted, head)?;
+    Ok(granted)
+}
+
+fn anonymous(app: &AppState, head: &Parts) -> Result<Identity, Failure> {
+    if let Some(info) = head.extensions.get::<ClientInfo>() {
+        info.unidentified.anonymous_caller();
+    }
+    let anonymous = app.access.anonymous(is_on_this_machine(head)).clone();
+    rates::admit(app, &anonymous, head)?;
+    Ok(anonymous)
+}
+
+/// What is found out about a caller without waiting.
+enum Known {
+    Caller(Identity),
+    Verdict(Verdict),
+    Nothing,
+}
+
+/// Whoever shows a secret is judged by it alone: a wrong one is not made good by a certificate.
+fn look_up(app: &AppState, head: &Parts, extra: Option<&str>) -> Result<Known, Failure> {
+    let in_headers = in_headers(head);
+    let (secrets, count) = secrets(&in_headers, extra);
+    let shown = head.extensions.get::<ClientInfo>().filter(|_| count == 0);
+    if let Some(identity) = shown.map(|info| by_certificate(app, info)).transpose()?.flatten() {
+        return Ok(Known::Caller(identity));
+    }
+    if app.access.tokens().is_some() {
+        return Ok(Known::Nothing);
+    }
+    let verdict = app.access.check_fast(&secrets[..count], client(head).ip, clock::process_age());
+    verdict.iter().for_each(|verdict| app.ending_keys.note(verdict));
+    Ok(match verdict {
+        Some(Verdict::Granted(identity)) => Known::Caller(identity),
+        Some(verdict) => Known::Verdict(verdict),
+        None => Known::Nothing,
+    })
+}
+
+async fn identify_slowly(app: &AppState, head: &Parts, extra: Option<&str>) -> Result<Identity, Failure> {
+    let (in_headers, from) = (in_headers(head), client(head).ip);
+    let (secrets, count) = secrets(&in_headers, extra);
+    let verdict = match app.access.tokens() {
+        Some(tokens) => check_with_tokens(app, tokens, &secrets[..count], from).await,
+        None => check_slowly(app, &secrets[..count], from).await,
+    };
+    settle(app, verdict, from).await
+}
+
+fn in_headers(head: &Parts) -> InHeaders<'_> {
     let bytes = |name: HeaderName| header_fields::values(&head.headers, name).next().map(HeaderValue::as_bytes);
-    let in_headers = presented_in_headers(bytes(header::AUTHORIZATION), bytes(X_API_KEY));
-    let mut secrets = [""; 3];
-    let mut count = 0;
+    presented_in_headers(bytes(header::AUTHORIZATION), bytes(X_API_KEY))
+}
+
+/// The secrets of a request, each of which may open, and how many there are.
+fn secrets<'a>(in_headers: &'a InHeaders<'_>, extra: Option<&'a str>) -> ([&'a str; 3], usize) {
+    let (mut secrets, mut count) = ([""; 3], 0);
     for secret in extra.into_iter().chain(in_headers.secrets()) {
         secrets[count] = secret;
         count += 1;
     }
-    let secrets = &secrets[..count];
-    // Whoever shows a secret is judged by it alone: a wrong one is not made good by a certificate.
-    let shown = head.extensions.get::<ClientInfo>().filter(|_| secrets.is_empty());
-    let granted = match shown.map(|info| by_certificate(app, info)).transpose()?.flatten() {
-        Some(identity) => identity,
-        None => identify_secrets(app, secrets, client(head).ip).await?,
-    };
-    unidentified.iter().for_each(|request| request.identified(&granted));
-    rates::admit(app, &granted, head)?;
-    Ok(granted)
+    (secrets, count)
 }
 
 /// The caller that the certificate of this connection makes. A proxy's is not that of the client behind it.
@@ -72,6 +122,11 @@ pub async fn identify_secrets(app: &AppState, secrets: &[&str], from: IpAddr) ->
         Some(tokens) => check_with_tokens(app, tokens, secrets, from).await,
         None => check(app, secrets, from).await,
     };
+    settle(app, verdict, from).await
+}
+
+/// Records a failure, and says what is wrong.
+async fn settle(app: &AppState, verdict: Verdict, from: IpAddr) -> Result<Identity, Failure> {
     match app.failed_logins.note(&verdict, from) {
         Noted::NoFailure => {}
         Noted::LeftOut => app.audit.leave_out(),
@@ -99,13 +154,13 @@ async fn check_with_tokens(app: &AppState, tokens: &IdentityTokens, secrets: &[&
 
 /// The verdict on passwords and keys.
 async fn check(app: &AppState, secrets: &[&str], from: IpAddr) -> Verdict {
-    let verdict = match app.access.check_fast(secrets, from, clock::process_age()) {
-        Some(verdict) => verdict,
-        // Boxed, or the future of every request would have the size of this rare path.
-        None => Box::pin(check_slowly(app, secrets, from)).await,
-    };
-    app.ending_keys.note(&verdict);
-    verdict
+    match app.access.check_fast(secrets, from, clock::process_age()) {
+        Some(verdict) => {
+            app.ending_keys.note(&verdict);
+            verdict
+        }
+        None => check_slowly(app, secrets, from).await,
+    }
 }
 
 /// A password that this process has not met yet: its hash takes tens of milliseconds of a core.
@@ -115,7 +170,9 @@ async fn check_slowly(app: &AppState, secrets: &[&str], from: IpAddr) -> Verdict
         // It runs until nothing is left to verify, and wakes those who wait.
         drop(app.blocking.spawn_blocking(move || access.work()));
     };
-    app.access.check(secrets, from, clock::process_age(), call_worker).await
+    let verdict = app.access.check(secrets, from, clock::process_age(), call_worker).await;
+    app.ending_keys.note(&verdict);
+    verdict
 }
 
 /// Whether the caller connected from this machine, without a proxy.
