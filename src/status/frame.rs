@@ -138,7 +138,7 @@ impl Page {
             ("title", Html::of(format_args!("{} · latchd", self.title))),
             ("version", Html::of(env!("CARGO_PKG_VERSION"))),
             ("refresh", noscript),
-            ("nav", nav(self.section)),
+            ("nav", nav(self.section, context)),
             ("who", who(context)),
             ("crumbs", self.crumbs()),
             ("heading", self.heading),
@@ -162,10 +162,12 @@ impl Page {
     }
 }
 
-fn nav(here: Section) -> Html {
+fn nav(here: Section, context: &Context<'_>) -> Html {
+    // Sessions belong to the whole service.
+    let is_limited = context.viewer.is_some_and(|viewer| !viewer.sees_every_name());
     let mut html = Html::default();
     html.raw("<ul>");
-    for section in Section::ALL {
+    for section in Section::ALL.into_iter().filter(|section| !is_limited || *section != Section::Sessions) {
         html.raw("<li><a href=\"").raw(section.path()).raw("\"");
         html.raw(if section == here { " aria-current=\"true\">" } else { ">" }).raw(section.label()).raw("</a></li>");
     }
