@@ -15,6 +15,7 @@ mod leader;
 mod listings;
 mod lock;
 mod man;
+mod mcp;
 mod members;
 mod output;
 mod output_queue;
@@ -69,6 +70,8 @@ enum Command {
     Top(top::Top),
     /// Shows what happens to locks, as it happens
     Watch(watch::Watch),
+    /// Serves locks to an agent, by the Model Context Protocol on stdin and stdout
+    Mcp(mcp::Mcp),
     /// Shows and changes the members of a cluster
     Members(members::Members),
     /// Writes a backup of a running service to a file
@@ -123,6 +126,7 @@ impl Command {
             Command::Freezes(freezes) => freezes.run(),
             Command::Top(top) => top.run(),
             Command::Watch(watch) => watch.run(),
+            Command::Mcp(mcp) => mcp.run(),
             Command::Members(members) => members.run(),
             Command::Backup(backup) => backup.run(),
             Command::Restore(restore) => restore.run(),

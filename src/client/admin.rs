@@ -169,11 +169,13 @@ struct Page<T> {
 impl Client {
     /// Every lock that matches the query, in the order of their names.
     pub async fn locks(&self, query: &LockQuery) -> Result<Vec<Lock>, ClientError> {
-        let matches = |lock: &Lock| match &query.name {
-            Some(name) => lock.name == *name,
-            None => lock.name.starts_with(&query.prefix),
-        };
-        self.list(query.call(), matches).await
+        self.list(query.call(), |lock| query.matches(lock)).await
+    }
+
+    /// The first locks that match the query, at most so many; with whether there are more.
+    pub async fn locks_page(&self, query: &LockQuery, limit: u32) -> Result<(Vec<Lock>, bool), ClientError> {
+        let page = self.page(&query.call().query("limit", limit.to_string()), &|lock| query.matches(lock)).await?;
+        Ok((page.entries, page.next_cursor.is_some()))
     }
 
     /// One lock; `None` if it has neither holder nor waiter.
@@ -203,19 +205,26 @@ impl Client {
         let mut entries = Vec::new();
         let mut next = call.clone();
         loop {
-            let answer = self.send(&next, self.retry_policy()).await?;
-            let page: Page<T> = answer.read()?;
-            if !page.entries.iter().all(&matches) {
-                return Err(
-                    answer.wrong_response("it shows other locks, as a server does that ignores `name` or `prefix`")
-                );
-            }
+            let page = self.page(&next, &matches).await?;
             entries.extend(page.entries);
             match page.next_cursor {
                 Some(cursor) => next = call.clone().query("cursor", cursor),
                 None => return Ok(entries),
             }
         }
+    }
+
+    async fn page<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+        matches: &impl Fn(&T) -> bool,
+    ) -> Result<Page<T>, ClientError> {
+        let answer = self.send(call, self.retry_policy()).await?;
+        let page: Page<T> = answer.read()?;
+        if page.entries.iter().all(matches) {
+            return Ok(page);
+        }
+        Err(answer.wrong_response("it shows other locks, as a server does that ignores `name` or `prefix`"))
     }
 
     /// Ends a hold of another client; the service logs the reason. Needs the admin role.
@@ -227,6 +236,13 @@ impl Client {
 }
 
 impl LockQuery {
+    fn matches(&self, lock: &Lock) -> bool {
+        match &self.name {
+            Some(name) => lock.name == *name,
+            None => lock.name.starts_with(&self.prefix),
+        }
+    }
+
     fn call(&self) -> Call {
         // The name is in the query: proxies change paths, and a 404 from a wrong address is no free lock.
         let call = Call::new(Method::GET, "/v1/locks");

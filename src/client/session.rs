@@ -96,6 +96,14 @@ impl Client {
         self.renew_with(&name.into(), key, lease, self.retry_policy()).await.map(|(result, _)| result)
     }
 
+    /// Starts the lease of a hold again, with the length that it has; nothing changes without one.
+    pub async fn renew_hold(&self, hold: &AcquiredLock) -> Result<LockResult, ClientError> {
+        let lease = hold.lease.unwrap_or_default();
+        self.renew_with(&hold.names.clone().into(), &hold.key, lease, self.retry_policy())
+            .await
+            .map(|(result, _)| result)
+    }
+
     /// As [`Client::renew`], with the moment before the request was sent, from which the lease counts.
     pub(super) async fn renew_with(
         &self,

@@ -20,6 +20,7 @@ mod listening;
 pub mod lock;
 mod logging;
 mod man;
+mod mcp;
 mod observability;
 mod operate;
 mod restore;
