@@ -323,6 +323,11 @@ impl LockFilter {
             && self.contended.is_none_or(|contended| contended == (waiters > 0))
     }
 
+    /// It asks for locks of which there may be few among many.
+    pub(super) fn is_selective(&self) -> bool {
+        self.contended == Some(true) || self.elections || !self.containing.is_empty()
+    }
+
     /// Whether it may accept this lock, as far as its records show without a look at what of them has ended.
     pub(super) fn may_accept(&self, name: &Name, lock: &Lock) -> bool {
         let is_election = || {

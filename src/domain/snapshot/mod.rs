@@ -149,6 +149,8 @@ fn put_record(key: &impl Value<Format>, value: &impl Value<Format>, out: &mut Ve
     value.put(out, format);
 }
 
+type Entry<'a> = (&'a Name, &'a Lock);
+
 /// Listings.
 impl FrozenTable {
     /// The locks at `now`, in order of their names, from the first after `after`.
@@ -158,12 +160,28 @@ impl FrozenTable {
         after: Option<&Name>,
         now: Timestamp,
     ) -> impl Iterator<Item = LockView> + 'a {
-        let after = after.cloned();
-        let named = filter.prefixes.iter().flat_map(move |prefix| self.named(prefix, after.clone()));
         // Views copy their holds, so they are not made for locks that the records rule out.
-        let named = named.filter(|(name, lock)| filter.may_accept(name, lock));
+        let named = self.in_order(filter, after);
         let views = named.filter_map(move |(name, lock)| LockView::of(name, lock, now, |session| self.live(session)));
         views.filter(|view| filter.accepts(view))
+    }
+
+    /// The locks that a filter may accept, in order of their names, from the first after `after`. Where it may accept few of
+    /// many, they are found first and ordered then: to go through all names in order takes much longer.
+    fn in_order<'a>(
+        &'a self,
+        filter: &'a LockFilter,
+        after: Option<&Name>,
+    ) -> Box<dyn Iterator<Item = Entry<'a>> + 'a> {
+        if filter.is_selective() {
+            let is_behind = |(name, _): &Entry<'a>| after.is_none_or(|after| *name > after);
+            let mut found: Vec<Entry<'a>> = self.matching(filter).filter(is_behind).collect();
+            found.sort_unstable_by_key(|(name, _)| *name);
+            return Box::new(found.into_iter());
+        }
+        let after = after.cloned();
+        let named = filter.prefixes.iter().flat_map(move |prefix| self.named(prefix, after.clone()));
+        Box::new(named.filter(|(name, lock)| filter.may_accept(name, lock)))
     }
 
     /// The locks with this prefix in order of their names, from the first after `after`.

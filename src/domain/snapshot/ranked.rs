@@ -59,7 +59,7 @@ impl FrozenTable {
     }
 
     /// The locks that a filter may accept, in no order.
-    fn matching<'a>(&'a self, filter: &'a LockFilter) -> impl Iterator<Item = (&'a Name, &'a Lock)> {
+    pub(super) fn matching<'a>(&'a self, filter: &'a LockFilter) -> impl Iterator<Item = (&'a Name, &'a Lock)> {
         let is_under = |name: &Name| filter.prefixes.iter().any(|prefix| name.starts_with(&**prefix));
         self.locks.iter().filter(move |(name, lock)| is_under(name) && filter.may_accept(name, lock))
     }
