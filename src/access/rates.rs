@@ -51,6 +51,7 @@ pub struct Rate {
 /// A rate and what became of the requests that it counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateUse {
+    pub subject: Subject,
     /// What it is called in metrics and refusals.
     pub quota: Arc<str>,
     pub requests_per_second: u32,
@@ -96,6 +97,17 @@ impl Limit {
             bucket: bucket(rate, age),
             passed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+        }
+    }
+
+    fn usage(&self) -> RateUse {
+        RateUse {
+            subject: self.rate.subject.clone(),
+            quota: Arc::clone(&self.quota),
+            requests_per_second: self.rate.requests_per_second.get(),
+            burst: self.rate.burst.get(),
+            passed: self.passed.load(Relaxed),
+            refused: self.refused.load(Relaxed),
         }
     }
 
@@ -191,17 +203,18 @@ impl Rates {
     pub fn usage(&self) -> Vec<RateUse> {
         let each = self.each_credential.iter().map(|(limit, _)| limit);
         let limits = self.by_credential.values().chain(each).chain(self.by_prefix.iter().map(|(_, limit)| limit));
-        let mut usage: Vec<RateUse> = limits
-            .map(|limit| RateUse {
-                quota: Arc::clone(&limit.quota),
-                requests_per_second: limit.rate.requests_per_second.get(),
-                burst: limit.rate.burst.get(),
-                passed: limit.passed.load(Relaxed),
-                refused: limit.refused.load(Relaxed),
-            })
-            .collect();
+        let mut usage: Vec<RateUse> = limits.map(Limit::usage).collect();
         usage.sort_by(|one, other| one.quota.cmp(&other.quota));
         usage
+    }
+
+    /// The rates that this caller's requests count toward: that of its credential, and those of prefixes that it sees.
+    pub fn usage_of(&self, identity: &Identity) -> Vec<RateUse> {
+        let each = || self.each_credential.as_ref().filter(|_| !identity.is_anonymous()).map(|(limit, _)| limit);
+        let own = self.by_credential.get(&*identity.name).or_else(each);
+        let is_seen = |prefix: &str| !identity.prefixes_under(prefix).is_empty();
+        let prefixes = self.by_prefix.iter().filter(|(prefix, _)| is_seen(prefix)).map(|(_, limit)| limit);
+        own.into_iter().chain(prefixes).map(Limit::usage).collect()
     }
 }
 
@@ -270,6 +283,21 @@ mod tests {
         assert!(passes(&["build/x"]) && !passes(&["build/y"]) && passes(&["x"]));
         NOW_MS.set(NOW_MS.get() + 1000);
         assert!(passes(&["build/app/d"]));
+    }
+
+    #[test]
+    fn caller_sees_its_own_rate_and_those_of_its_prefixes() {
+        let of = |prefix: &str| rate(Subject::Prefix(prefix.to_owned()), 1, 1);
+        let own = |name: &str| rate(Subject::Credential(name.to_owned()), 1, 1);
+        let rates = [own("ci"), own("ops"), rate(Subject::EachCredential, 1, 1), of("build/"), of("db/")];
+        let rates = Rates::new(&rates, age);
+        let seen = |identity: Identity| {
+            rates.usage_of(&identity).into_iter().map(|used| used.quota.to_string()).collect::<Vec<_>>()
+        };
+        let of_part = |name| Identity::new(name, Role::Client, &["build/app/".to_owned()]);
+        assert_eq!(seen(of_part("ci")), ["credential ci", "prefix build/"]);
+        assert_eq!(seen(of_part("other")), ["each credential", "prefix build/"]);
+        assert_eq!(seen(Identity::anonymous(Role::Client)), ["prefix build/", "prefix db/"]);
     }
 
     #[test]

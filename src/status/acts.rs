@@ -1,6 +1,6 @@
 //! What an operator can do by hand, and the page that asks for a confirmation: it names what happens.
 
-use super::asked::Href;
+use super::asked::{Asked, Href};
 use super::frame::{Context, Page, Section};
 use super::html::Html;
 use super::human::{Count, Span};
@@ -8,7 +8,7 @@ use super::names;
 use super::owner;
 use crate::access::Identity;
 use crate::domain::view::{HoldView, SessionView, WaiterView};
-use crate::domain::{Name, Token};
+use crate::domain::{FreezeHolds, Name, Token};
 use std::time::Duration;
 
 /// What can be done.
@@ -19,10 +19,13 @@ pub enum Kind {
     EndSession,
     Take,
     GiveBack,
+    Freeze,
+    Thaw,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 5] = [Kind::ForceRelease, Kind::DropWaiter, Kind::EndSession, Kind::Take, Kind::GiveBack];
+    pub const ALL: [Kind; 7] =
+        [Kind::ForceRelease, Kind::DropWaiter, Kind::EndSession, Kind::Take, Kind::GiveBack, Kind::Freeze, Kind::Thaw];
 
     pub const fn path(self) -> &'static str {
         match self {
@@ -31,6 +34,8 @@ impl Kind {
             Kind::EndSession => "/ui/act/end-session",
             Kind::Take => "/ui/act/take",
             Kind::GiveBack => "/ui/act/give-back",
+            Kind::Freeze => "/ui/act/freeze",
+            Kind::Thaw => "/ui/act/thaw",
         }
     }
 
@@ -42,6 +47,8 @@ impl Kind {
             Kind::EndSession => ("End a session", "End the session"),
             Kind::Take => ("Take a lock by hand", "Take the lock"),
             Kind::GiveBack => ("Give a lock back", "Give it back"),
+            Kind::Freeze => ("Freeze", "Freeze"),
+            Kind::Thaw => ("Thaw", "Thaw"),
         }
     }
 
@@ -61,9 +68,19 @@ pub struct Target {
     pub token: String,
     pub waiter: String,
     pub handle: String,
+    /// Of a freeze: which names the name stands for, what becomes of the holds, and for how many seconds.
+    pub covers: String,
+    pub holds: String,
+    pub seconds: String,
 }
 
 impl Target {
+    pub fn of(asked: Asked<'_>) -> Target {
+        let [name, token, waiter, handle] = ["name", "token", "waiter", "handle"].map(|field| asked.text(field));
+        let [covers, holds, seconds] = ["match", "holds", "for"].map(|field| asked.text(field));
+        Target { name, token, waiter, handle, covers, holds, seconds }
+    }
+
     pub fn hold(name: &Name, token: Token) -> Target {
         Target { name: name.to_string(), token: token.0.to_string(), ..Target::default() }
     }
@@ -80,20 +97,28 @@ impl Target {
         Target { name: name.to_string(), ..Target::default() }
     }
 
-    fn fields(&self) -> [(&'static str, &str); 4] {
-        [("name", &self.name), ("token", &self.token), ("waiter", &self.waiter), ("handle", &self.handle)]
+    fn fields(&self) -> [(&'static str, &str); 7] {
+        [
+            ("name", &self.name),
+            ("token", &self.token),
+            ("waiter", &self.waiter),
+            ("handle", &self.handle),
+            ("match", &self.covers),
+            ("holds", &self.holds),
+            ("for", &self.seconds),
+        ]
     }
 
     pub fn href(&self, kind: Kind) -> Href {
         self.fields().into_iter().fold(Href::to(kind.path()), |href, (name, value)| href.with(name, value))
     }
 
-    /// The page to go back to.
-    pub fn back(&self) -> Href {
-        if self.handle.is_empty() {
-            Href::to(names::LOCK).with("name", &self.name)
-        } else {
-            Href::to(owner::SESSION).with("handle", &self.handle)
+    /// The page to go back to after this act.
+    pub fn back(&self, kind: Kind) -> Href {
+        match kind {
+            Kind::Freeze | Kind::Thaw => Href::to(Section::Freezes.path()),
+            Kind::EndSession => Href::to(owner::SESSION).with("handle", &self.handle),
+            _ => Href::to(names::LOCK).with("name", &self.name),
         }
     }
 }
@@ -117,13 +142,19 @@ pub struct Question {
     pub refused: Option<String>,
 }
 
+impl Question {
+    fn is_harsh(&self) -> bool {
+        self.kind.is_harsh() || self.target.holds == FreezeHolds::Break.as_str()
+    }
+}
+
 pub fn page(question: &Question, context: &Context<'_>) -> String {
     let (heading, button) = question.kind.words();
     let mut body = Html::default();
     if let Some(why) = &question.refused {
         body.raw("<p class=\"refused\" role=\"alert\">").text(why).raw(".</p>\n");
     }
-    body.append(form(question, context, button, &question.target.back()));
+    body.append(form(question, context, button, &question.target.back(question.kind)));
     let page = Page { title: heading.to_owned(), heading: Html::of(heading), ..Page::of(Section::Other, body) };
     page.finish(context)
 }
@@ -147,7 +178,7 @@ fn form(question: &Question, context: &Context<'_>, button: &'static str, back: 
     html.raw("<input id=\"reason\" name=\"reason\" maxlength=\"256\" required autocomplete=\"off\" autofocus value=\"");
     html.text(&question.reason).raw("\">");
     html.raw("<p class=\"buttons\"><button type=\"submit\" class=\"");
-    html.raw(if question.kind.is_harsh() { "main harsh\">" } else { "main\">" }).raw(button).raw("</button> ");
+    html.raw(if question.is_harsh() { "main harsh\">" } else { "main\">" }).raw(button).raw("</button> ");
     html.raw("<a href=\"").append(back.written()).raw("\">Cancel</a></p></form>\n");
     html
 }

@@ -15,6 +15,8 @@ pub struct Context<'a> {
     /// `None` for somebody who has shown no credential.
     pub viewer: Option<&'a Identity>,
     pub titles: Titles<'a>,
+    /// The moment after so many milliseconds, for people.
+    pub moment_after: fn(u64) -> String,
     /// Where the viewer found this server, for examples: `https://host:port`.
     pub origin: String,
     /// A credential is configured.
@@ -47,6 +49,7 @@ pub enum Section {
     Sessions,
     Events,
     Contention,
+    Freezes,
     Cluster,
     Rights,
     /// None of them.
@@ -54,9 +57,10 @@ pub enum Section {
 }
 
 impl Section {
-    const ALL: [Section; 7] = [
+    const ALL: [Section; 8] = [
         Section::Locks,
         Section::Contention,
+        Section::Freezes,
         Section::Elections,
         Section::Sessions,
         Section::Events,
@@ -71,6 +75,7 @@ impl Section {
             Section::Sessions => "/ui/sessions",
             Section::Events => "/ui/events",
             Section::Contention => "/ui/contention",
+            Section::Freezes => "/ui/freezes",
             Section::Cluster => "/ui/cluster",
             Section::Rights => "/ui/rights",
         }
@@ -83,6 +88,7 @@ impl Section {
             Section::Sessions => "Sessions",
             Section::Events => "Events",
             Section::Contention => "Contention",
+            Section::Freezes => "Freezes",
             Section::Cluster => "Cluster",
             Section::Rights => "Your rights",
             Section::Other => "Console",

@@ -3,15 +3,15 @@
 use super::acts::{self, Kind, Target};
 use super::asked::Href;
 use super::frame::{Context, Page, STREAM, Section};
-use super::history;
 use super::html::Html;
 use super::human::{Count, Grouped, Span};
 use super::names::link;
 use super::owner;
 use super::table::{Column, cell, empty, facts, figure, number, table, text};
+use super::{freezes, history};
 use crate::access::Identity;
 use crate::domain::view::{Blocking, HoldView, LockView, Mode, WaiterView};
-use crate::domain::{Name, PastHold, SHARED, Timestamp};
+use crate::domain::{FrozenBy, Name, PastHold, SHARED, Timestamp};
 use crate::engine::{Engine, Fault};
 
 pub use super::names::LOCK as PATH;
@@ -25,6 +25,8 @@ pub struct OneLock {
     pub name: Name,
     /// `None` where nobody has it or waits for it.
     pub lock: Option<LockView>,
+    /// The freeze that keeps it from being granted.
+    pub frozen: Option<Box<FrozenBy>>,
     pub blocking: Vec<Blocking>,
     /// `None` where the history is not kept yet, because an older node takes part.
     pub past: Option<Vec<PastHold>>,
@@ -37,16 +39,19 @@ pub async fn gather(engine: &Engine, viewer: &Identity, name: &Name) -> Result<O
     let mut blocking = engine.local_blocking(name, STEPS_SHOWN);
     blocking.retain(|step| viewer.may_read(&step.name));
     let past = engine.history(name, history::SHOWN).await.ok();
-    Ok(OneLock { name: name.clone(), lock, blocking, past, now })
+    let frozen = engine.local_freeze_of(name);
+    Ok(OneLock { name: name.clone(), lock, frozen, blocking, past, now })
 }
 
 pub fn page(view: &OneLock, context: &Context<'_>) -> String {
     let mut body = Html::default();
+    view.frozen.iter().for_each(|by| _ = body.append(freezes::notice(by, context)));
     match &view.lock {
         Some(lock) => {
             of_lock(&mut body, lock, view.now);
+            body.append(freezes::way_to_freeze(&view.name, context));
             holders(&mut body, lock, view.now, context);
-            queue(&mut body, lock, view.now, context);
+            queue(&mut body, lock, view, context);
             in_the_way(&mut body, lock, view, context);
         }
         None => {
@@ -55,6 +60,7 @@ pub fn page(view: &OneLock, context: &Context<'_>) -> String {
             if context.viewer.is_some_and(|viewer| viewer.may_take(&view.name)) {
                 next.append(acts::link(Kind::Take, &Target::lock(&view.name), "Take it by hand"));
             }
+            next.append(freezes::way_to_freeze(&view.name, context));
             empty(&mut body, "Free", next);
         }
     }
@@ -128,7 +134,7 @@ fn acts_on(name: &Name, hold: &HoldView, context: &Context<'_>) -> Html {
     html
 }
 
-fn queue(html: &mut Html, lock: &LockView, now: Timestamp, context: &Context<'_>) {
+fn queue(html: &mut Html, lock: &LockView, view: &OneLock, context: &Context<'_>) {
     const COLUMNS: [Column; 5] =
         [number("Place"), text("Waiter"), text("Asks for"), number("Waits for"), number("Gives up in")];
     let waiters = lock.queue.as_deref().unwrap_or_default();
@@ -137,8 +143,9 @@ fn queue(html: &mut Html, lock: &LockView, now: Timestamp, context: &Context<'_>
         html.raw("<p class=\"quiet\">Nobody waits for it.</p>\n");
         return;
     }
+    view.frozen.iter().for_each(|by| _ = html.append(freezes::queue_notice(by)));
     let mut rows = Html::default();
-    waiters.iter().take(ROWS_SHOWN).for_each(|waiter| waiter_row(&mut rows, &lock.name, waiter, now, context));
+    waiters.iter().take(ROWS_SHOWN).for_each(|waiter| waiter_row(&mut rows, &lock.name, waiter, view.now, context));
     table(html, "Queue", "queued", &COLUMNS, rows);
     more(html, waiters.len(), "more waiter");
 }
@@ -184,7 +191,8 @@ fn in_the_way(html: &mut Html, lock: &LockView, view: &OneLock, context: &Contex
     html.raw("<h2>Who is in the way of whom</h2>\n<ul class=\"steps\">\n");
     if lock.waiters > 0 {
         html.raw("<li>").text(Count(lock.waiters.into(), "waiter")).raw(" of this lock: until ");
-        html.raw(if lock.holds.len() == 1 { "its holder ends" } else { "its holders end" }).raw(", in turn.</li>\n");
+        html.raw(if lock.holds.len() == 1 { "its holder ends" } else { "its holders end" });
+        html.raw(if view.frozen.is_some() { " and the freeze, in turn.</li>\n" } else { ", in turn.</li>\n" });
     }
     for step in &view.blocking {
         html.raw("<li>").append(owner::named(context, &step.waiter)).raw(" waits for ").append(link(&step.name));

@@ -13,6 +13,7 @@ mod docs;
 pub mod elections;
 pub mod events;
 mod frame;
+pub mod freezes;
 mod history;
 mod html;
 mod human;

@@ -4,11 +4,11 @@ use super::frame::{Context, Page, Section, role};
 use super::html::Html;
 use super::human::Grouped;
 use super::table::{Column, cell, facts, figure, number, table, text};
-use crate::access::{Identity, Role};
+use crate::access::{Identity, RateUse, Role, Subject};
 use crate::domain::view::QuotaView;
 use crate::domain::{Pool, ShareOf};
 
-pub fn page(viewer: &Identity, quotas: &[QuotaView], context: &Context<'_>) -> String {
+pub fn page(viewer: &Identity, quotas: &[QuotaView], rates: &[RateUse], context: &Context<'_>) -> String {
     let mut body = Html::default();
     let mut name = Html::default();
     name.raw("<bdi class=\"name\">").text(&viewer.name).raw("</bdi>");
@@ -20,6 +20,12 @@ pub fn page(viewer: &Identity, quotas: &[QuotaView], context: &Context<'_>) -> S
         body.raw("<p class=\"quiet\">None: nothing is counted for callers without a credential and an address.</p>\n");
     } else {
         of_pools(&mut body, quotas);
+    }
+    body.raw("<h2>Request rates</h2>\n");
+    if rates.is_empty() {
+        body.raw("<p class=\"quiet\">None: your requests are not counted.</p>\n");
+    } else {
+        of_rates(&mut body, rates);
     }
     Page::of(Section::Rights, body).finish(context)
 }
@@ -71,6 +77,40 @@ fn of_pools(html: &mut Html, quotas: &[QuotaView]) {
         rows.raw("</tr>\n");
     }
     table(html, "Quotas", "members", &COLUMNS, rows);
+}
+
+fn of_rates(html: &mut Html, rates: &[RateUse]) {
+    const COLUMNS: [Column; 5] =
+        [text("Requests of"), number("A second"), number("At once after a pause"), number("Passed"), number("Refused")];
+    let mut rows = Html::default();
+    for rate in rates {
+        rows.raw("<tr><td>").append(whose(&rate.subject)).raw("</td>");
+        for (title, count) in [
+            ("A second", rate.requests_per_second.into()),
+            ("At once after a pause", rate.burst.into()),
+            ("Passed", rate.passed),
+            ("Refused", rate.refused),
+        ] {
+            figure(&mut rows, title, Html::of(Grouped(count)));
+        }
+        rows.raw("</tr>\n");
+    }
+    table(html, "Request rates", "members", &COLUMNS, rows);
+    html.raw(
+        "<p class=\"quiet\">As this node counts them. Requests that only keep or end what you have always pass.</p>\n",
+    );
+}
+
+fn whose(subject: &Subject) -> Html {
+    let mut html = Html::default();
+    match subject {
+        Subject::Credential(_) => html.raw("this credential"),
+        Subject::EachCredential => html.raw("each credential for itself; passed and refused of all"),
+        Subject::Prefix(prefix) => {
+            html.raw("everybody, for locks under <bdi class=\"name\">").text(prefix).raw("</bdi>")
+        }
+    };
+    html
 }
 
 const fn what(pool: Pool) -> &'static str {

@@ -4,14 +4,17 @@ use super::asked::Asked;
 use super::elections::ElectionsView;
 use super::events::EventsView;
 use super::frame::Context;
+use super::freezes::FreezesView;
 use super::lock::OneLock;
 use super::locks::{LocksQuery, LocksView};
 use super::sessions::SessionsView;
 use super::trouble::Trouble;
-use super::{acts, elections, events, lock, locks, members, rights, sessions, trouble};
-use crate::access::{Identity, Role};
+use super::{acts, elections, events, freezes, lock, locks, members, rights, sessions, trouble};
+use crate::access::{Identity, RateUse, Role, Subject};
 use crate::domain::view::{Blocking, Counts, HoldView, LockView, OwnerView, QuotaView, SessionView, WaiterView};
-use crate::domain::{Dialect, EndReason, HoldKey, Pool, SHARED, SessionId, ShareOf, Terms, Timestamp, Token};
+use crate::domain::{
+    Covers, Dialect, EndReason, Freeze, FreezeHolds, HoldKey, Pool, SHARED, SessionId, ShareOf, Terms, Timestamp, Token,
+};
 use crate::engine::events::{EventId, LockEvent, PublishedEvent};
 use crate::engine::{ClusterView, LockPage, MemberRole, MemberView, NodeState, RankedPage, SessionPage};
 use std::sync::Arc;
@@ -27,6 +30,7 @@ fn seen_by(viewer: &Identity, page: impl FnOnce(&Context<'_>) -> String) -> Stri
     page(&Context {
         viewer: Some(viewer),
         titles: &Dialect::as_str,
+        moment_after: |ms| format!("moment {ms}"),
         origin,
         needs_credential: true,
         is_logged_in: true,
@@ -154,7 +158,8 @@ fn names_labels_and_metadata_cannot_become_markup() {
     let owner = OwnerView { session: None, label: Some(HOSTILE.into()), dialect: Dialect::RaftLockGrpc };
     let (name, since) = (HOSTILE.into(), Timestamp(0));
     let blocking = vec![Blocking { name, waiter: owner.clone(), since, by: owner, token: Token(5) }];
-    let one = OneLock { name: HOSTILE.into(), lock: Some(lock), blocking, past: Some(Vec::new()), now: NOW };
+    let one =
+        OneLock { name: HOSTILE.into(), lock: Some(lock), frozen: None, blocking, past: Some(Vec::new()), now: NOW };
     let page = seen(|context| lock::page(&one, context));
     assert!(!page.contains("<script>alert"), "{page}");
     assert!(page.contains("under token 5") && page.matches(ESCAPED).count() >= 10, "{page}");
@@ -183,6 +188,40 @@ fn events_and_elections_cannot_become_markup() {
 }
 
 #[test]
+fn reasons_of_freezes_and_claims_of_tokens_cannot_become_markup() {
+    let freeze = |holds| Freeze {
+        covers: Covers::Prefix,
+        holds,
+        reason: HOSTILE.into(),
+        by: HOSTILE.into(),
+        since: Timestamp(0),
+        until: Timestamp(NOW.0 + 5_000),
+    };
+    let frozen = [FreezeHolds::Drain, FreezeHolds::Break].map(|holds| (HOSTILE.into(), freeze(holds)));
+    let view = FreezesView {
+        freezes: frozen.into(),
+        now: NOW,
+        name: HOSTILE.to_owned(),
+        is_first: true,
+        has_more: true,
+        longest_ms: 10_000,
+    };
+    let page = seen(|context| freezes::page(&view, context));
+    assert!(!page.contains("<script>alert") && page.matches(ESCAPED).count() == 7, "{page}");
+    assert!(page.contains("moment 5000") && page.contains("<option value=\"10\">10 s"), "{page}");
+    let ending = seen(|context| freezes::on_thaw(&HOSTILE.into(), &freeze(FreezeHolds::Drain), NOW, context).finish());
+    assert!(!ending.contains("<script>alert") && ending.matches(ESCAPED).count() == 3, "{ending}");
+
+    // As a rule for identity tokens makes it from claims.
+    let viewer = Identity::new(HOSTILE, Role::Admin, &[HOSTILE.to_owned()]);
+    let (quota, subject) = (HOSTILE.into(), Subject::Prefix(HOSTILE.to_owned()));
+    let rate = RateUse { subject, quota, requests_per_second: 1_000, burst: 2, passed: 3, refused: 4 };
+    let page = seen_by(&viewer, |context| rights::page(&viewer, &[], &[rate], context));
+    assert!(!page.contains("<script>alert") && page.matches(ESCAPED).count() == 4, "{page}");
+    assert!(page.contains("1\u{202f}000"), "{page}");
+}
+
+#[test]
 fn page_has_no_inline_code_and_no_foreign_links() {
     let page = shown(&view("", vec![lock("a", 0)]));
     assert!(!page.contains(" style=") && !page.contains(" onclick"));
@@ -193,12 +232,19 @@ fn page_has_no_inline_code_and_no_foreign_links() {
 
 #[test]
 fn each_page_has_one_heading_landmarks_and_a_way_back() {
-    let one = OneLock { name: "a/b".into(), lock: None, blocking: Vec::new(), past: Some(Vec::new()), now: NOW };
+    let one = OneLock {
+        name: "a/b".into(),
+        lock: None,
+        frozen: None,
+        blocking: Vec::new(),
+        past: Some(Vec::new()),
+        now: NOW,
+    };
     for page in [
         shown(&view("", Vec::new())),
         seen(|context| lock::page(&one, context)),
         seen(|context| members::page(&cluster(&[1]), context)),
-        seen(|context| rights::page(&Identity::anonymous(Role::Client), &[], context)),
+        seen(|context| rights::page(&Identity::anonymous(Role::Client), &[], &[], context)),
     ] {
         assert_eq!(page.matches("<h1>").count(), 1, "{page}");
         for part in ["<main id=\"content\"", "aria-label=\"Pages\"", "aria-label=\"Breadcrumb\"", "href=\"/\""] {
@@ -266,7 +312,7 @@ fn limited_viewer_gets_no_way_to_sessions() {
     let page = seen_by(&viewer, |context| locks::page(&view("", vec![lock("build/1", 0)]), context));
     assert!(!page.contains("/ui/session?") && page.contains(&SessionId([1; 16]).handle()), "{page}");
     let quota = QuotaView { pool: Pool::Holds, whose: ShareOf::Credential, used: 12, limit: Some(5_000) };
-    let page = seen_by(&viewer, |context| rights::page(&viewer, &[quota], context));
+    let page = seen_by(&viewer, |context| rights::page(&viewer, &[quota], &[], context));
     for part in ["<strong>client</strong>", "build/", "5\u{202f}000", "locks.holds_max"] {
         assert!(page.contains(part), "{part} in {page}");
     }

@@ -6,6 +6,7 @@ use crate::support::console::{form_token, log_in, post_form};
 use crate::support::http::Response;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
+use crate::support::sse::Events;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -185,6 +186,72 @@ fn sessions_and_waiters_are_ended_and_their_clients_told() {
 }
 
 #[test]
+fn freeze_is_shown_with_its_reason_until_it_is_thawed() {
+    let server = server();
+    let (mut browser, mut holder) = (browser(&server, PASSWORD), program(&server));
+    lock(&mut holder, "part/a");
+    let freeze = "match=prefix&name=part%2F&holds=break&for=900";
+    let page = browser.get(&format!("/ui/act/freeze?{freeze}&reason=%3Cb%3E")).text();
+    for told in ["part/a", "All of that is ended", "15 min 0 s", "value=\"&lt;b&gt;\""] {
+        assert!(page.contains(told), "{told} in {page}");
+    }
+    for (wrong, why) in [
+        ("match=everything&name=x&holds=drain&for=900", "leave the name empty"),
+        ("match=prefix&name=&holds=drain&for=900", "a name is needed"),
+        ("match=name&name=x&holds=drain&for=0", "for must be a number"),
+        ("match=name&name=x&holds=drain&for=99999999999999999999", "for must be a number"),
+        ("match=name&name=x&holds=drain&for=18446744073709551615", "locks.freeze_max"),
+        ("match=name&name=x&holds=&for=900", "holds must be"),
+        ("match=all&name=x&holds=drain&for=900", "match must be"),
+    ] {
+        let refused = browser.get(&format!("/ui/act/freeze?{wrong}"));
+        assert!(refused.status == 400 && refused.text().contains(why), "{wrong}: {}", refused.text());
+    }
+    assert!(browser.get("/ui/freezes").text().contains("Nothing is frozen"));
+    let frozen = act(&mut browser, "freeze", freeze, "reason=%3Cb%3Erelease");
+    let page = done(&mut browser, &frozen);
+    assert!(page.contains("&lt;b&gt;release") && page.contains("was ended") && page.contains("act/thaw"), "{page}");
+    for name in ["part/a", "part/other"] {
+        let page = browser.get(&format!("/ui/lock?name={name}")).text();
+        assert!(page.contains("Nobody holds this lock") && page.contains("&lt;b&gt;release"), "{page}");
+    }
+    assert!(!browser.get("/ui/lock?name=elsewhere").text().contains("release"));
+
+    let mut part = self::browser(&server, PART);
+    for (act, right) in
+        [("freeze?match=everything&holds=drain&for=900", "freeze everything"), ("thaw", "thaw everything")]
+    {
+        let refused = part.get(&format!("/ui/act/{act}"));
+        assert!(refused.status == 403 && refused.text().contains(right), "{}", refused.text());
+    }
+    let everything = act(&mut browser, "freeze", "match=everything&holds=drain&for=3600", "reason=secret");
+    done(&mut browser, &everything);
+    assert!(part.get("/ui/freezes").text().contains("secret"), "it concerns all names");
+    let elsewhere =
+        act(&mut browser, "freeze", "match=name&name=elsewhere&holds=drain&for=900", "reason=nothing+of+theirs");
+    done(&mut browser, &elsewhere);
+    assert!(!part.get("/ui/freezes").text().contains("nothing of theirs"));
+    let thawed = act(&mut part, "thaw", "name=part%2F", "reason=over");
+    assert!(!done(&mut part, &thawed).contains("&lt;b&gt;release"));
+    let thawed = act(&mut browser, "thaw", "", "reason=over");
+    assert!(done(&mut browser, &thawed).contains("elsewhere"));
+    assert_eq!(browser.get("/ui/act/thaw?name=part%2F").status, 404);
+}
+
+#[test]
+fn stream_ends_after_the_logout() {
+    let server = server();
+    let mut browser = browser(&server, PASSWORD);
+    let cookie = format!("Cookie: {COOKIE}={}", browser.cookie(COOKIE).expect("a cookie"));
+    let mut stream = Events::open(server.http(), "/ui/stream", &[&cookie]);
+    stream.expect("started");
+    let token = form_token(&browser.get("/ui/rights")).expect("the form of the logout");
+    assert_eq!(post_form(&mut browser, "/ui/logout", &format!("form={token}")).status, 303);
+    while stream.block().is_some() {}
+    assert_eq!(Events::open(server.http(), "/ui/stream", &[&cookie]).status, 401);
+}
+
+#[test]
 fn refusal_names_the_right_that_is_missing() {
     let server = server();
     let mut holder = program(&server);
@@ -219,6 +286,8 @@ fn orders_and_searches_show_what_they_say() {
     for (name, lease) in [("job/b", 300), ("job/a", 100), ("other", 200)] {
         let asked = json!({"name": name, "lock_timeout_seconds": lease});
         assert_eq!(body(&client.post("/v1/lock", &asked))["locked"], true);
+        // Cluster time has milliseconds, and the next one is to be younger.
+        while shown(&mut client, name)["holders"][0]["held_for_seconds"] == 0.0 {}
     }
     let mut rows = |target: &str| {
         let page = client.get(target).text();

@@ -145,6 +145,7 @@ fn person_sees_what_is_stuck_and_ends_it_by_hand() {
         "/?sort=waiting",
         "/ui/lock?name=deploy%2Fproduction",
         "/ui/contention",
+        "/ui/freezes",
         "/ui/elections",
         "/ui/sessions",
         "/ui/events",
@@ -177,6 +178,8 @@ fn person_sees_what_is_stuck_and_ends_it_by_hand() {
     person.act("/ui/lock?name=by%20hand", "act/take", "by hand", hostile, "You hold the lock now");
     person.act("/ui/lock?name=by%20hand", "give-back", "You give back", "done", "You gave the lock back");
 
+    freeze_and_thaw(&person, deploy, hostile);
+
     // Refused, because the lock was taken meanwhile.
     person.open("/ui/act/take?name=taken");
     lock(&mut robot, &json!({"name": "taken", "lock_timeout_seconds": 600}));
@@ -193,6 +196,25 @@ fn person_sees_what_is_stuck_and_ends_it_by_hand() {
     browser.wait_for_text("Password or API key");
     person.open("/ui/events");
     browser.wait_for_text("log in with a password or an API key");
+}
+
+/// Names under a prefix are frozen, which the page of a lock tells; and thawed.
+fn freeze_and_thaw(person: &Person<'_>, deploy: &str, hostile: &str) {
+    person.open("/ui/freezes?name=deploy%2F");
+    person.browser.evaluate("document.querySelector('select[name=match]').value = 'prefix'");
+    person.browser.fill("input[name=reason]", hostile);
+    person.browser.click("form.search button");
+    let asked = person.browser.wait_for_text("Reason, for the log and for others");
+    assert!(asked.contains("all that start with deploy/") && asked.contains("deploy/production"), "{asked}");
+    person.is_readable_for_all();
+    person.browser.click("button.main");
+    person.browser.wait_for_text("It is frozen");
+    person.is_readable_for_all();
+    person.open(deploy);
+    let text = person.browser.wait_for_text("All freezes");
+    assert!(text.contains(hostile), "{text}");
+    person.is_readable_for_all();
+    person.act("/ui/freezes", "act/thaw", "deploy/", "done", "It is thawed");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::support::client::Client;
+use crate::support::console::log_in;
 use crate::support::grpc::GrpcClient;
 use crate::support::process::Server;
 use crate::support::redis::RedisClient;
@@ -145,6 +146,29 @@ fn key_expires_under_an_open_stream_and_is_told_of() {
     }
     let told = rig.server.stderr();
     assert!(!told.contains("key-brief"), "no key is logged");
+}
+
+#[test]
+fn login_to_the_console_ends_with_its_key() {
+    let (ops, goes) = (entry("ops", "role = \"admin\""), client("goes"));
+    let rig = Rig::start(&(ops.clone() + &goes));
+    let logged_in = |name: &str| {
+        let mut browser = Client::plain(&rig.server);
+        assert_eq!(log_in(&mut browser, &format!("key-{name}")).status, 303);
+        assert_eq!(browser.get("/ui/rights").status, 200);
+        browser
+    };
+    let (mut stays, mut ends) = (logged_in("ops"), logged_in("goes"));
+    let cookie = format!("Cookie: latchd-console={}", ends.cookie("latchd-console").expect("a cookie"));
+    let mut stream = Events::open(rig.server.http(), "/ui/stream", &[&cookie]);
+    stream.expect("started");
+    rig.replace(&ops);
+    while stream.block().is_some() {}
+    let refused = ends.get("/ui/rights");
+    assert_eq!(refused.status, 401, "{}", refused.text());
+    assert_eq!(stays.get("/ui/rights").status, 200);
+    rig.replace(&(ops + &goes));
+    assert_eq!(ends.get("/ui/rights").status, 401, "the key is back, the login is not");
 }
 
 #[test]

@@ -2,17 +2,20 @@
 
 use super::answer::{html_page, no_page, with_context};
 use super::form;
+use super::freezes;
 use super::login::{see_other, stranger};
 use super::state::Pages;
 use super::visitor::{Visitor, visitor};
-use crate::access::Identity;
+use crate::access::{AddressPool, Identity};
 use crate::domain::view::{HoldView, LockView, SessionView, WaiterView};
-use crate::domain::{Metadata, Name, Token};
+use crate::domain::{Freeze, FreezeOrder, Metadata, Name, Timestamp, Token};
+use crate::http::address_limits::take_place;
 use crate::http::administration::{self, force_release};
 use crate::http::auth::{caller, may_take};
 use crate::http::by_hand::{self, Actor};
 use crate::http::{AppState, Code, Failure};
 use crate::status::acts::{self, Kind, LEASES_SECONDS, Question, Target};
+use crate::status::freezes::{Under, on_freeze, on_thaw};
 use crate::status::{Asked, Context};
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -27,6 +30,9 @@ enum Found {
     Waiter(Name, WaiterView),
     Session(SessionView),
     Lock(Name),
+    /// What is to be frozen, and what is held of it.
+    Unfrozen(FreezeOrder, Under),
+    Frozen(Name, Freeze, Timestamp),
 }
 
 /// `GET`: asks for a confirmation.
@@ -36,9 +42,13 @@ pub async fn ask(kind: Kind, pages: Pages, request: Request) -> Response {
         Ok(visitor) => visitor,
         Err(failure) => return stranger(&pages, &head, &failure),
     };
-    let target = target(Asked::of(head.uri.query()));
-    match find(&pages.app, &visitor.identity, kind, &target).await {
-        Ok(found) => question(&pages, &head, &visitor, StatusCode::OK, Asking { kind, target, found }, None),
+    let asked = Asked::of(head.uri.query());
+    let target = Target::of(asked);
+    let reason = asked.text("reason");
+    match find(&pages.app, &head, &visitor.identity, kind, &target).await {
+        Ok(found) => {
+            question(&pages, &head, &visitor, StatusCode::OK, Asking { kind, target, found, reason, refused: None })
+        }
         Err(failure) => no_page(&pages, &head, &failure, Some(&visitor), None),
     }
 }
@@ -54,32 +64,27 @@ pub async fn act(kind: Kind, pages: Pages, request: Request) -> Response {
         Ok(form) => form,
         Err(failure) => return no_page(&pages, &head, &failure, Some(&visitor), None),
     };
-    let target = target(form.asked());
-    let found = match find(&pages.app, &visitor.identity, kind, &target).await {
+    let target = Target::of(form.asked());
+    let found = match find(&pages.app, &head, &visitor.identity, kind, &target).await {
         Ok(found) => found,
         Err(failure) => return no_page(&pages, &head, &failure, Some(&visitor), None),
     };
     let reason = form.asked().text("reason").trim().to_owned();
     if !(1..=REASON_BYTES_MAX).contains(&reason.len()) {
-        let why = format!("a reason is needed, of 1 to {REASON_BYTES_MAX} bytes");
-        let asking = Asking { kind, target, found };
-        return question(&pages, &head, &visitor, StatusCode::BAD_REQUEST, asking, Some((reason, why)));
+        let refused = Some(format!("a reason is needed, of 1 to {REASON_BYTES_MAX} bytes"));
+        let asking = Asking { kind, target, found, reason, refused };
+        return question(&pages, &head, &visitor, StatusCode::BAD_REQUEST, asking);
     }
     let by = administration::by(&visitor.identity, &head);
     let actor = Actor { by, caller: caller(&visitor.identity, &head), reason };
     match carry_out(&pages.app, kind, &found, actor, form.asked()).await {
-        Ok(said) => see_other(&target.back().with("note", pages.logins.signed(&said)).plain()),
+        Ok(said) => see_other(&target.back(kind).with("note", pages.logins.signed(&said)).plain()),
         Err(failure) => no_page(&pages, &head, &failure, Some(&visitor), None),
     }
 }
 
-fn target(asked: Asked<'_>) -> Target {
-    let [name, token, waiter, handle] = ["name", "token", "waiter", "handle"].map(|field| asked.text(field));
-    Target { name, token, waiter, handle }
-}
-
 /// Looks up what is acted on. Refuses whom the right is missing, before anything of it is told.
-async fn find(app: &AppState, who: &Identity, kind: Kind, target: &Target) -> Result<Found, Failure> {
+async fn find(app: &AppState, head: &Parts, who: &Identity, kind: Kind, target: &Target) -> Result<Found, Failure> {
     let name = Name::from(&*target.name);
     match kind {
         Kind::ForceRelease => {
@@ -114,6 +119,17 @@ async fn find(app: &AppState, who: &Identity, kind: Kind, target: &Target) -> Re
         Kind::Take => {
             may_take(who, &name)?;
             Ok(Found::Lock(name))
+        }
+        Kind::Freeze => {
+            let order = freezes::order(&app.engine.limits(), who, target)?;
+            // It may take a pass over all locks.
+            let _place = take_place(&head.extensions, AddressPool::Listings)?;
+            let under = freezes::under(app, &order).await?;
+            Ok(Found::Unfrozen(order, under))
+        }
+        Kind::Thaw => {
+            let (freeze, now) = freezes::frozen(app, who, &name).await?;
+            Ok(Found::Frozen(name, freeze, now))
         }
     }
 }
@@ -182,6 +198,8 @@ async fn carry_out(
             let token = by_hand::take(app, actor, name, seconds * 1_000, metadata).await?.map_err(Failure::of)?;
             Ok(format!("You hold the lock now, under token {}.", token.0))
         }
+        Found::Unfrozen(order, _) => freezes::freeze(app, actor, order).await,
+        Found::Frozen(name, ..) => freezes::thaw(app, actor, name).await,
     }
 }
 
@@ -194,6 +212,8 @@ struct Asking {
     kind: Kind,
     target: Target,
     found: Found,
+    reason: String,
+    refused: Option<String>,
 }
 
 fn question(
@@ -201,13 +221,11 @@ fn question(
     head: &Parts,
     visitor: &Visitor,
     status: StatusCode,
-    Asking { kind, target, found }: Asking,
-    refused: Option<(String, String)>,
+    Asking { kind, target, found, reason, refused }: Asking,
 ) -> Response {
-    let (reason, refused) = refused.unzip();
     let html = with_context(pages, head, Some(visitor), &visitor.whom(), |context| {
         let what = what_happens(kind, &found, context);
-        acts::page(&Question { kind, target, what, reason: reason.unwrap_or_default(), refused }, context)
+        acts::page(&Question { kind, target, what, reason, refused }, context)
     });
     html_page(status, html)
 }
@@ -219,5 +237,7 @@ fn what_happens(kind: Kind, found: &Found, context: &Context<'_>) -> crate::stat
         Found::Waiter(name, waiter) => acts::on_drop(name, waiter, context),
         Found::Session(session) => acts::on_end(session),
         Found::Lock(name) => acts::on_take(name),
+        Found::Unfrozen(order, under) => on_freeze(order, under, context),
+        Found::Frozen(target, freeze, now) => on_thaw(target, freeze, *now, context),
     }
 }

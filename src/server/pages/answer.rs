@@ -3,6 +3,7 @@
 use super::state::Pages;
 use super::visitor::Visitor;
 use crate::engine::ClusterView;
+use crate::http::frozen::moment_after;
 use crate::http::respond::{with_body, with_failure_headers, with_header};
 use crate::http::{ClientInfo, Code, Failure};
 use crate::status::assets::CONTENT_SECURITY_POLICY;
@@ -27,6 +28,7 @@ pub fn with_context(
     page(&Context {
         viewer: visitor.map(|visitor| &visitor.identity),
         titles: &|dialect| pages.app.catalog.title(dialect),
+        moment_after,
         origin: origin(head),
         needs_credential: !pages.app.access.is_open(),
         is_logged_in: visitor.is_some_and(|visitor| visitor.login.is_some()),

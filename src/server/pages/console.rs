@@ -12,7 +12,9 @@ use crate::http::Failure;
 use crate::http::address_limits::take_place;
 use crate::http::auth::{caller, may_read};
 use crate::http::problem::problem;
-use crate::status::{Asked, Context, contention, elections, events, lock, locks, members, rights, session, sessions};
+use crate::status::{
+    Asked, Context, contention, elections, events, freezes, lock, locks, members, rights, session, sessions,
+};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -36,6 +38,7 @@ pub enum Shown {
     Events,
     Elections,
     Contention,
+    Freezes,
     Cluster,
     Rights,
 }
@@ -131,13 +134,18 @@ impl Visit<'_> {
                 let view = contention::gather(engine, viewer, asked);
                 self.write(|context| contention::page(&view, context))
             }
+            Shown::Freezes => {
+                let view = freezes::gather(engine, viewer, asked).await.map_err(Failure::of)?;
+                self.write(|context| freezes::page(&view, context))
+            }
             Shown::Cluster => {
                 let cluster = engine.cluster().await;
                 self.write(|context| members::page(&cluster, context))
             }
             Shown::Rights => {
                 let quotas = engine.local_quotas_of(caller(viewer, self.head));
-                self.write(|context| rights::page(viewer, &quotas, context))
+                let rates = self.pages.app.rates.usage_of(viewer);
+                self.write(|context| rights::page(viewer, &quotas, &rates, context))
             }
         })
     }

@@ -5,6 +5,7 @@ mod answer;
 mod console;
 mod documents;
 mod form;
+mod freezes;
 mod login;
 mod state;
 mod visitor;
@@ -92,6 +93,7 @@ fn pages() -> Routes<Pages> {
         .route(Section::Events.path(), shows(Shown::Events))
         .route(Section::Elections.path(), shows(Shown::Elections))
         .route(Section::Contention.path(), shows(Shown::Contention))
+        .route(Section::Freezes.path(), shows(Shown::Freezes))
         .route(Section::Cluster.path(), shows(Shown::Cluster))
         .route(Section::Rights.path(), shows(Shown::Rights))
         .route(STREAM, get(stream))

@@ -9,7 +9,9 @@ const LIVE_PERIOD_MS = 5000;
 const PAUSE_MS = 250;
 // A refused stream is not taken up again by the browser itself.
 const RETRY_MS = 5000;
-const EVENTS = ["started", "gap", "granted", "released", "expired", "forced", "value-changed", "session-ended"];
+const EVENTS = [
+  "started", "gap", "granted", "released", "expired", "forced", "value-changed", "session-ended", "frozen", "thawed",
+];
 
 const freshness = document.getElementById("freshness");
 const trouble = document.getElementById("trouble");

@@ -1,6 +1,6 @@
 //! What is done by hand in the console.
 
-use super::own::token_held;
+use super::own::{frozen, token_held};
 use super::{Asked, Caller, Verb, administers, changes, check, held_by_session, nothing, reads, session};
 use crate::support::console::{form_token, post_form};
 use serde_json::json;
@@ -40,7 +40,7 @@ fn shows(caller: &mut Caller, page: &str) -> bool {
     caller.http.get(page).status == 200
 }
 
-const CONSOLE: [Verb; 11] = [
+const CONSOLE: [Verb; 14] = [
     administers("POST /ui/act/force-release", token_held, |caller, asked| {
         acted(caller, "force-release", &format!("name={}&token={}", asked.name, asked.proof))
     }),
@@ -63,6 +63,13 @@ const CONSOLE: [Verb; 11] = [
     reads("the row of a lock on /", held_by_session, shows_its_row),
     reads("the row of an event on /ui/events", held_by_session, |caller, asked| {
         caller.http.get("/ui/events").text().contains(asked.name)
+    }),
+    administers("POST /ui/act/freeze", nothing, |caller, asked| {
+        acted(caller, "freeze", &format!("match=name&name={}&holds=drain&for=900", asked.name))
+    }),
+    administers("POST /ui/act/thaw", frozen, |caller, asked| acted(caller, "thaw", &format!("name={}", asked.name))),
+    reads("the row of a freeze on /ui/freezes", frozen, |caller, asked| {
+        caller.http.get("/ui/freezes").text().contains(asked.name)
     }),
 ];
 

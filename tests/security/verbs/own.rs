@@ -129,7 +129,7 @@ fn freeze() -> Value {
     json!({"reason": "a test", "for_seconds": 600})
 }
 
-fn frozen(admin: &mut Caller, name: &str) -> (String, String) {
+pub(super) fn frozen(admin: &mut Caller, name: &str) -> (String, String) {
     assert!(admin.asks("PUT", &format!("/v1/freezes/{name}"), &freeze()));
     Default::default()
 }

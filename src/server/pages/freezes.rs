@@ -1,0 +1,97 @@
+//! What is frozen and thawed in the console.
+
+use crate::access::Identity;
+use crate::domain::view::LockFilter;
+use crate::domain::{Covers, Field, Force, Freeze, FreezeHolds, FreezeOrder, Limits, LockOrder, Name, Timestamp};
+use crate::engine::PageLimit;
+use crate::http::administration;
+use crate::http::auth::may_break;
+use crate::http::by_hand::Actor;
+use crate::http::{AppState, Code, Failure};
+use crate::status::acts::Target;
+use crate::status::freezes::Under;
+
+/// The names that a confirmation shows of the locks that are held.
+const NAMES_SHOWN: PageLimit = PageLimit { rows: 8, bytes: 16 << 10 };
+
+/// What a form asks to freeze, still without its reason. Refuses whom the right is missing.
+pub fn order(limits: &Limits, who: &Identity, asked: &Target) -> Result<FreezeOrder, Failure> {
+    let (target, covers) = covered(asked)?;
+    administers(who, "freeze", &target)?;
+    limits.check_name(&target).map_err(|refusal| Failure::of(refusal.into()))?;
+    let holds = match &*asked.holds {
+        "drain" => FreezeHolds::Drain,
+        "break" => FreezeHolds::Break,
+        _ => return Err(Failure::field("holds", "holds must be drain or break")),
+    };
+    if holds == FreezeHolds::Break {
+        may_break(who)?;
+    }
+    let for_ms = asked.seconds.parse::<u64>().ok().filter(|seconds| *seconds > 0);
+    let for_ms = for_ms.ok_or_else(|| Failure::field("for", "for must be a number of seconds"))?.saturating_mul(1_000);
+    if for_ms > limits.freeze_ms_max {
+        let seconds = limits.freeze_ms_max / 1_000;
+        let detail = format!("a freeze lasts {seconds} seconds at most");
+        return Err(Failure::limit("for", seconds, detail).set_by(Field::FreezeTime.config_key()));
+    }
+    let Force { by, reason } = Force::new(&who.name, "");
+    Ok(FreezeOrder { target, covers, holds, for_ms, reason, by })
+}
+
+/// Nobody freezes everything because a field stayed empty.
+fn covered(asked: &Target) -> Result<(Name, Covers), Failure> {
+    let name = Name::from(&*asked.name);
+    match (&*asked.covers, name.is_empty()) {
+        ("everything", true) => Ok((name, Covers::Prefix)),
+        ("everything", false) => Err(Failure::field("name", "leave the name empty to freeze everything")),
+        ("name" | "prefix", true) => Err(Failure::field("name", "a name is needed, unless everything is to be frozen")),
+        ("name", false) => Ok((name, Covers::Name)),
+        ("prefix", false) => Ok((name, Covers::Prefix)),
+        _ => Err(Failure::field("match", "match must be name, prefix or everything")),
+    }
+}
+
+fn administers(who: &Identity, act: &str, target: &Name) -> Result<(), Failure> {
+    match who.may_administer(target) {
+        true => Ok(()),
+        false if target.is_empty() => Err(Failure::forbidden(&format!("{act} everything"), None)),
+        false => Err(Failure::forbidden(act, Some(target))),
+    }
+}
+
+/// What somebody holds of it.
+pub async fn under(app: &AppState, order: &FreezeOrder) -> Result<Under, Failure> {
+    if order.covers == Covers::Name {
+        let (lock, _) = app.engine.lock(&order.target).await.map_err(Failure::of)?;
+        let held = lock.is_some_and(|lock| !lock.holds.is_empty());
+        return Ok(Under { held: held.into(), first: Vec::new() });
+    }
+    let filter = LockFilter { prefixes: vec![order.target.to_string()], held: Some(true), ..LockFilter::default() };
+    let page = app.engine.ranked_locks(filter, LockOrder::Oldest, None, NAMES_SHOWN).await.map_err(Failure::of)?;
+    Ok(Under { held: page.matching, first: page.locks.into_iter().map(|lock| lock.name).collect() })
+}
+
+/// The freeze of this target, for who may end it.
+pub async fn frozen(app: &AppState, who: &Identity, target: &Name) -> Result<(Freeze, Timestamp), Failure> {
+    administers(who, "thaw", target)?;
+    let (freezes, now) = app.engine.freezes().await.map_err(Failure::of)?;
+    let freeze = freezes.get(target, now).cloned();
+    freeze.ok_or_else(|| Code::NoSuchFreeze.into()).map(|freeze| (freeze, now))
+}
+
+/// Freezes, and says what was done.
+pub async fn freeze(app: &AppState, actor: Actor, order: &FreezeOrder) -> Result<String, Failure> {
+    let Force { by, reason } = Force::new(&actor.by.who, &actor.reason);
+    let order = FreezeOrder { reason, by, ..order.clone() };
+    let freeze = administration::freeze(app, actor.by, order).await?.map_err(Failure::of)?;
+    Ok(match freeze.holds {
+        FreezeHolds::Drain => "It is frozen. Those who hold a lock of it may finish.".to_owned(),
+        FreezeHolds::Break => "It is frozen, and those who held a lock of it have lost it.".to_owned(),
+    })
+}
+
+/// Thaws, and says what was done.
+pub async fn thaw(app: &AppState, actor: Actor, target: &Name) -> Result<String, Failure> {
+    administration::thaw(app, actor.by, target, &actor.reason).await?.map_err(Failure::of)?;
+    Ok("It is thawed. Those who wait get their locks in their turns.".to_owned())
+}
