@@ -111,11 +111,12 @@ pub struct Freezes {
 }
 
 const FREEZES_HELP: &str = "\
-One row for each freeze, in the order of the targets. MATCH is `name`, `prefix` or `everything`; HOLDS is `drain` where the
-holders go on, or `break` where they were ended; LEFT and UNTIL say when it ends by itself, BY who froze (shown to admins).
+One row for each freeze, in the order of the targets. MATCH is `name`, `prefix` or `everything`; HOLDS is `drain` where
+the holders go on, or `break` where they were ended; LEFT and UNTIL say when it ends by itself, BY who froze (shown to
+admins).
 
-With --output json: {\"freezes\": [{\"target\", \"match\", \"holds\", \"reason\", \"frozen_for_seconds\", \"remaining_seconds\",
-\"until\", \"by\"}]}. Fields are added at times, none is taken away.
+With --output json: {\"freezes\": [{\"target\", \"match\", \"holds\", \"reason\", \"frozen_for_seconds\",
+\"remaining_seconds\", \"until\", \"by\"}]}. Fields are added at times, none is taken away.
 
 Examples:
   latchd freezes
