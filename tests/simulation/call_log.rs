@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::time::Instant;
 
+use super::frozen::Frozen;
 use super::invariants::AskedNames;
 use super::network::Network;
 use super::world::World;
@@ -18,6 +19,7 @@ pub struct CallLog {
     over: AtomicBool,
     inner: Mutex<(History, Vec<String>)>,
     names: AskedNames,
+    frozen: Mutex<Vec<Frozen>>,
 }
 
 impl CallLog {
@@ -29,6 +31,7 @@ impl CallLog {
             over: AtomicBool::new(false),
             inner: Mutex::default(),
             names: world.invariants.names.clone(),
+            frozen: Mutex::default(),
         })
     }
 
@@ -49,6 +52,14 @@ impl CallLog {
     pub fn op(&self, op: Op) {
         self.network.lock().trace.text(op.end / 1_000_000, &format!("{op:?}"));
         self.inner.lock().expect("no panic while locked").0.ops.push(op);
+    }
+
+    pub fn is_frozen(&self, frozen: Frozen) {
+        self.frozen.lock().expect("no panic while locked").push(frozen);
+    }
+
+    pub fn frozen(&self) -> Vec<Frozen> {
+        self.frozen.lock().expect("no panic while locked").clone()
     }
 
     pub fn queued(&self, op: u64) {

@@ -114,9 +114,9 @@ impl Client {
 
     fn not_acquired(&self, fault: Fault) -> Answer {
         match fault {
-            Fault::Refused(Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::WouldDeadlock { .. }) => {
-                Answer::Contended
-            }
+            Fault::Refused(
+                Refusal::Held(_) | Refusal::Frozen(_) | Refusal::WaitTimedOut | Refusal::WouldDeadlock { .. },
+            ) => Answer::Contended,
             // It may have been granted, to a node that was declared down or that drains.
             Fault::Refused(Refusal::WaitCancelled | Refusal::RequestEnded)
             | Fault::Engine(EngineError::ShuttingDown | EngineError::Removed(_)) => {
@@ -285,7 +285,7 @@ impl Hold {
 }
 
 /// The part of a lease that is left by the true clock where the leader's is too fast, less a step for rounding.
-fn certain_ms(lease_ms: u64) -> u64 {
+pub fn certain_ms(lease_ms: u64) -> u64 {
     let part = u64::try_from(1_000_000 - DRIFT_MAX_PPM).expect("positive");
     (lease_ms * part / 1_000_000).saturating_sub(2)
 }

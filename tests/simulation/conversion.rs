@@ -62,7 +62,11 @@ impl Client {
     fn not_converted(&self, fault: Fault) -> Answer {
         match fault {
             Fault::Refused(
-                Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::UpgradePending | Refusal::WouldDeadlock { .. },
+                Refusal::Held(_)
+                | Refusal::Frozen(_)
+                | Refusal::WaitTimedOut
+                | Refusal::UpgradePending
+                | Refusal::WouldDeadlock { .. },
             ) => Answer::Contended,
             Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey) => Answer::NotHeld,
             // Its wait has ended; nobody has said that it did so in vain.

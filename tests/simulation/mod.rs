@@ -2,7 +2,7 @@
 //! a seed.
 //!
 //! `world.rs` drives nodes (`node.rs`), network (`network.rs`) and clients (`client.rs`, `workload.rs`) step by step on
-//! one thread, and `invariants.rs` looks at every table after each step; `faults.rs` and `members.rs` inject faults; the checkers are those of `tests/cluster`. `SIM_SEED=N` replays one
+//! one thread, and `invariants.rs` looks at every table after each step; `faults.rs` and `members.rs` inject faults; `freezer.rs` freezes names; the checkers are those of `tests/cluster`. `SIM_SEED=N` replays one
 //! seed, `SIM_SEEDS=N` runs so many of them, from `SIM_FROM` on.
 //!
 //! Everything in `src/engine` and openraft runs as in production; the transport, the disk, the clocks and the randomness
@@ -18,6 +18,8 @@ mod endpoints;
 mod event;
 pub mod faults;
 mod forger;
+mod freezer;
+mod frozen;
 mod invariants;
 mod link_conditions;
 mod members;

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use latchd::config::ListenUrl;
+use latchd::domain::Limits;
 use latchd::engine::{ClusterOptions, Engine, EngineOptions, StorageOptions};
 use latchd::raft::Transport;
 use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
@@ -142,6 +143,7 @@ pub fn simulated_runtime() -> Runtime {
 fn options(node: u64, initial: &[u64], transport: Option<Arc<dyn Transport>>, disk: &SimulatedDisk) -> EngineOptions {
     let defaults = service::options(None);
     EngineOptions {
+        limits: Limits { freeze_ms_max: 60_000, freezes_max: 64, ..defaults.limits },
         storage: StorageOptions {
             snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
             batch_commands_max: 64,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::call_log::CallLog;
 use super::client::Client;
 use super::faults::{self, Fault, Repair};
+use super::frozen;
 use super::members::Operators;
 use super::network::Millis;
 use super::trace::Trace;
@@ -75,6 +76,7 @@ pub fn run(shape: Shape) -> Report {
     let (history, told) = call_log.take();
     complaints.extend(told);
     complaints.extend(world.invariants.complaints());
+    complaints.extend(frozen::complaints(&call_log.frozen(), &history));
     complaints.extend(checks::quick(&history));
     // The long search says nothing new of a run that has failed.
     if complaints.is_empty() {

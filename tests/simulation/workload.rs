@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::call_log::CallLog;
 use super::client::{Client, Hold};
+use super::freezer;
 use super::world::World;
 use crate::cluster::choices;
 use crate::cluster::target::Target;
@@ -36,6 +37,7 @@ pub fn begin(world: &World, call_log: &Arc<CallLog>, nodes: &[u64], random: &mut
     let mut clients: Vec<_> =
         (0..CLIENTS).map(|number| world.spawn(cycles(client(number, random), names.clone()))).collect();
     let waiting = (0..QUEUE).map(|place| client(1001 + place, random)).collect();
+    clients.push(world.spawn(freezer::freezes(client(1100, random))));
     clients.push(world.spawn(queues(client(1000, random), waiting)));
     clients
 }
