@@ -56,7 +56,7 @@ struct Covers {
 const FREEZE_HELP: &str = "\
 Until the end nothing new is granted under the target. Who does not wait is refused with the reason and the end; who
 waits keeps its place, and gets the lock in its turn afterwards. Holders go on, unless --break ends them. To freeze a
-target again replaces its freeze, so its end can be moved. Needs the admin role.
+target again replaces its freeze, so its end can be moved. Needs the admin role, and --break that role for every name.
 
 With --output json: {\"target\", \"match\", \"holds\", \"reason\", \"frozen_for_seconds\", \"remaining_seconds\", \"until\",
 \"by\"}. \"match\" is `name`, `prefix` or `everything`, whose target is empty; \"holds\" is `drain` or `break`. Fields are
