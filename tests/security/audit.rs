@@ -1,6 +1,8 @@
 //! What operators do, and whom the service turned away, is in the audit file: once each, with nothing that opens anything.
 
 use super::rights::{KEY, PART, keys, metric, with};
+use super::verbs::Caller;
+use super::verbs::console::{do_by_hand, waiter};
 use crate::support::audit::{Trail, done};
 use crate::support::client::Client;
 use crate::support::http::Response;
@@ -52,6 +54,10 @@ fn do_all(server: &Server, admin: &mut Client) -> Vec<String> {
     ] {
         assert!(matches!(answer.status, 404 | 409), "it runs alone: {}", answer.text());
     }
+    do_in_console(server, admin);
+    let freeze = json!({"reason": "moving", "for_seconds": 60});
+    assert_eq!(admin.send("PUT", "/v1/freezes/frozen", freeze.to_string().as_bytes()).status, 200);
+    assert_eq!(admin.delete("/v1/freezes/frozen").status, 200);
     let cookie = holder.cookie("ldlm-session").expect("a cookie").to_owned();
     let mut thief = with(server, KEY);
     thief.set_cookie("ldlm-session", &cookie);
@@ -60,6 +66,15 @@ fn do_all(server: &Server, admin: &mut Client) -> Vec<String> {
     assert_eq!(owner.delete("/session").status, 200);
     assert_eq!(holder.delete("/session").status, 409, "it is closed");
     vec![KEY.to_owned(), PART.to_owned(), key, cookie]
+}
+
+/// The acts that only the console has.
+fn do_in_console(server: &Server, admin: &mut Client) {
+    let (handle, _) = waiter(&mut Caller::new(server, Some(KEY)), "queued");
+    assert!(do_by_hand(admin, "drop-waiter", &format!("name=queued&waiter={handle}")));
+    assert!(do_by_hand(admin, "take", "name=by-hand"));
+    let token = admin.get("/v1/locks/by-hand").json()["holders"][0]["fencing_token"].to_string();
+    assert!(do_by_hand(admin, "give-back", &format!("name=by-hand&token={token}")));
 }
 
 #[test]

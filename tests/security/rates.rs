@@ -115,7 +115,7 @@ fn every_request_that_ends_or_renews_something_always_passes() {
     let text =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/latchd.json")).expect("the document");
     let document: Value = serde_json::from_str(&text).expect("JSON");
-    let ends = ["Release", "Renew", "Close", "Resign", "End", "Take a node", "Share a lock that"];
+    let ends = ["Release", "Renew", "Close", "Resign", "End", "Thaw", "Take a node", "Share a lock that"];
     let mut ending = 0;
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("methods") {

@@ -1,7 +1,7 @@
 //! Every verb of every dialect, asked by those who may not: nothing is done, nothing reaches the log, and an admin who asks
 //! for the very same is served.
 
-mod console;
+pub mod console;
 mod own;
 mod redis;
 mod terraform;
@@ -27,13 +27,13 @@ use prost_types::Duration;
 use serde_json::{Value, json};
 
 /// Somebody with a secret, over HTTP and gRPC.
-struct Caller {
-    http: Client,
+pub(super) struct Caller {
+    pub(super) http: Client,
     grpc: GrpcClient,
 }
 
 impl Caller {
-    fn new(server: &Server, secret: Option<&str>) -> Caller {
+    pub(super) fn new(server: &Server, secret: Option<&str>) -> Caller {
         match secret {
             Some(secret) => Caller {
                 http: with(server, secret),
@@ -155,7 +155,7 @@ fn held_in_raftlock(admin: &mut Caller, name: &str) -> (String, String) {
     (taken.lock.expect("a lock").version.to_string(), String::new())
 }
 
-fn waited_for_in_raftlock(admin: &mut Caller, name: &str) -> (String, String) {
+pub(super) fn waited_for_in_raftlock(admin: &mut Caller, name: &str) -> (String, String) {
     let taken = held_in_raftlock(admin, name);
     assert!(enqueue(admin, &Asked { name, proof: String::new(), cookie: String::new() }));
     taken

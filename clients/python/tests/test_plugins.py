@@ -185,7 +185,7 @@ def test_task_is_queued_once_until_it_has_run(shared: Server, client: Client) ->
 
 def test_lock_of_celery_once_is_released_by_another_process(shared: Server, client: Client) -> None:
     settings = {"url": shared.url, "secret": "of all workers"}
-    once.Latchd(settings).raise_or_lock("k", timeout=2)
+    once.Latchd(settings).raise_or_lock("k", timeout=60)
     shown = client.show("k")
     assert shown and shown.holders[0].metadata["pid"] == str(os.getpid())
     assert once.Latchd({**settings, "secret": "another"}).clear_lock("k") == 0

@@ -19,6 +19,8 @@ use axum::routing::any;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use http_body::Frame;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::sync::watch;
 use tonic::Status;
 
@@ -71,6 +73,9 @@ fn until_the_end(asked: String, app: &AppState, place: Option<Place>) -> impl St
         }
     };
     let known = is_checked(&app.catalog, &asked);
+    // The drain may have been told of as a change.
+    let told = Arc::new(AtomicBool::new(false));
+    let was_told = Arc::clone(&told);
     let frame_of = |status| Frame::data(frame::encode(&answer(status)));
     let end = |status: Status| Frame::trailers(frame::trailers(&status));
     let last_frames = async move {
@@ -78,11 +83,13 @@ fn until_the_end(asked: String, app: &AppState, place: Option<Place>) -> impl St
         if !engine.is_closing() {
             return vec![end(stream_aged())];
         }
-        let last = known.then(|| frame_of(ServingStatus::NotServing));
+        let last = (known && !was_told.load(Relaxed)).then(|| frame_of(ServingStatus::NotServing));
         last.into_iter().chain([end(Status::unavailable("the server is shutting down"))]).collect()
     };
     let last_frames = stream::once(last_frames).flat_map(stream::iter);
-    changes(known, app.readiness.clone()).map(frame_of).take_until(ended).chain(last_frames)
+    let changes = changes(known, app.readiness.clone())
+        .inspect(move |status| told.store(*status == ServingStatus::NotServing, Relaxed));
+    changes.map(frame_of).take_until(ended).chain(last_frames)
 }
 
 /// The status now and at every change. An unknown service keeps its stream, because the next release may have it.

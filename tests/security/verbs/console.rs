@@ -2,15 +2,21 @@
 
 use super::own::{frozen, token_held};
 use super::{Asked, Caller, Verb, administers, changes, check, held_by_session, nothing, reads, session};
+use crate::support::client::Client;
 use crate::support::console::{form_token, post_form};
 use serde_json::json;
 
 /// Sends the form of an act, with a token that this caller got: of the page that asks, or of another one.
 fn acted(caller: &mut Caller, act: &str, query: &str) -> bool {
+    do_by_hand(&mut caller.http, act, query)
+}
+
+/// The same with a client of its own.
+pub fn do_by_hand(client: &mut Client, act: &str, query: &str) -> bool {
     let pages = [format!("/ui/act/{act}?{query}"), "/ui/act/take?name=part%2Fown".to_owned()];
-    let token = pages.iter().find_map(|page| form_token(&caller.http.get(page)));
+    let token = pages.iter().find_map(|page| form_token(&client.get(page)));
     let body = format!("{query}&reason=test&lease=900&form={}", token.unwrap_or_default());
-    post_form(&mut caller.http, &format!("/ui/act/{act}"), &body).status == 303
+    post_form(client, &format!("/ui/act/{act}"), &body).status == 303
 }
 
 /// The handle of the session that holds a lock.
@@ -29,7 +35,7 @@ fn taken(admin: &mut Caller, name: &str) -> (String, String) {
 }
 
 /// The handle of a waiter, as the page of its lock names it.
-fn waiter(admin: &mut Caller, name: &str) -> (String, String) {
+pub fn waiter(admin: &mut Caller, name: &str) -> (String, String) {
     super::waited_for_in_raftlock(admin, name);
     let page = admin.http.get(&format!("/ui/lock?name={name}")).text();
     let (_, rest) = page.split_once("waiter=").expect("a way to drop it");
