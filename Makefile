@@ -27,9 +27,9 @@ PROMTOOL := target/prometheus/usr/bin/promtool
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-# Tests of clusters and full disks get the machine to themselves, one test at a time.
+# Tests of clusters and full disks get the machine to themselves, one test at a time. The others wait more than they compute.
 test: tools ## Set up what the tests need, then run them all (as root: the power-loss test mounts images)
-	$(WITH_SIGNALS) cargo test --locked --features mutants -- --skip cluster:: --skip mutants:: --skip disks::
+	$(WITH_SIGNALS) cargo test --locked --features mutants -- --skip cluster:: --skip mutants:: --skip disks:: --test-threads=$$((2 * $$(nproc)))
 	$(WITH_SIGNALS) cargo test --locked --features mutants -- cluster:: mutants:: disks:: --test-threads=1
 
 test-systemd: ## Run the unit of deploy/ under a real systemd, in its own namespaces (as root, where systemd is installed)

@@ -21,6 +21,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("docs/freezes.md", "latchd serve ", "starts a server; pages::freezes asks the same of one"),
     ("docs/freezes.md", "curl -X PUT ", "needs that server; pages::freezes asks the same"),
     ("docs/freezes.md", "curl \"$URL/v1/freezes\"", "needs that server; pages::freezes asks the same"),
+    ("docs/freezes.md", "latchd freeze ", "needs that server; cli::freezes runs the same commands"),
     ("docs/identity.md", "curl --cacert ca.crt ", "needs Kubernetes"),
     ("docs/kubernetes.md", "latchd certs init ", "needs Kubernetes"),
     ("docs/kubernetes.md", "openssl req ", "needs Kubernetes"),
