@@ -78,10 +78,12 @@ impl FileQueue {
 fn write_all(lines: &Receiver<Waiting>, mut append: impl FnMut(&[u8]) -> io::Result<()>, waiting_bytes: &AtomicUsize) {
     for Waiting { line, written } in lines {
         // Whoever gave up has told its client that nothing is done, or that it was done without a line.
-        if !written.is_closed() {
-            let result = append(&line).map_err(|error| Unwritten::Failed(error.to_string()));
+        let result =
+            (!written.is_closed()).then(|| append(&line).map_err(|error| Unwritten::Failed(error.to_string())));
+        // Before the answer: whoever has it finds the room free.
+        waiting_bytes.fetch_sub(line.len(), Relaxed);
+        if let Some(result) = result {
             drop(written.send(result));
         }
-        waiting_bytes.fetch_sub(line.len(), Relaxed);
     }
 }

@@ -7,6 +7,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// A busy machine writes within it; whoever shall wait for it in vain stops the clock of the runtime, which jumps then.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A disk that waits for leave before each line, or fails.
 #[derive(Clone, Default)]
@@ -27,7 +31,7 @@ impl Disk {
             disk.take(line);
             Ok(())
         };
-        let queue = FileQueue::start(append, Duration::from_millis(50)).expect("a thread");
+        let queue = FileQueue::start(append, TIMEOUT).expect("a thread");
         Audit::new(7, Destination::File(queue), on_failure)
     }
 }
@@ -40,12 +44,16 @@ fn act() -> Act {
     Act::new(Action::Resize).on("lock", "a\nb\u{7}\u{2028}\"\\").on("size", 3).because("slow\r\n{}")
 }
 
-/// A disk that takes a line for each message; it hangs until then.
-fn hanging(disk: &Disk, on_failure: OnFailure) -> (Audit, Sender<()>) {
+/// A disk that takes a line for each message; it hangs until then. It tells when it begins with a line.
+fn hanging(disk: &Disk, on_failure: OnFailure) -> (Audit, Sender<()>, UnboundedReceiver<()>) {
     let (leave, leaves) = channel();
     let leaves: Mutex<Receiver<()>> = Mutex::new(leaves);
-    let audit = disk.audit(on_failure, move || leaves.lock().recv().map_err(|_| io::Error::other("gone")));
-    (audit, leave)
+    let (begins, begun) = unbounded_channel();
+    let audit = disk.audit(on_failure, move || {
+        begins.send(()).ok();
+        leaves.lock().recv().map_err(|_| io::Error::other("gone"))
+    });
+    (audit, leave, begun)
 }
 
 #[tokio::test]
@@ -90,11 +98,18 @@ async fn full_disk_refuses_acts_or_lets_them_go_on_as_configured() {
 async fn disk_that_hangs_is_given_up_and_writes_nothing_of_it_later() {
     for (on_failure, goes_on) in [(OnFailure::Refuse, false), (OnFailure::Continue, true)] {
         let disk = Disk::default();
-        let (audit, leave) = hanging(&disk, on_failure);
-        // The first is with the disk when it is given up, the second waits behind it.
-        for _ in 0..2 {
-            assert_eq!(audit.begin(by(), act()).await.is_ok(), goes_on, "{on_failure:?}");
-        }
+        let (audit, leave, mut begun) = hanging(&disk, on_failure);
+        let audit = Arc::new(audit);
+        let first = tokio::spawn({
+            let audit = Arc::clone(&audit);
+            async move { audit.begin(by(), act()).await.is_ok() }
+        });
+        begun.recv().await.expect("it is with the disk");
+        tokio::time::pause();
+        assert_eq!(first.await.expect("no panic"), goes_on, "{on_failure:?}");
+        // It waits behind the first.
+        assert_eq!(audit.begin(by(), act()).await.is_ok(), goes_on, "{on_failure:?}");
+        tokio::time::resume();
         for _ in 0..8 {
             leave.send(()).expect("it waits");
         }
@@ -109,21 +124,31 @@ async fn disk_that_hangs_is_given_up_and_writes_nothing_of_it_later() {
 #[tokio::test]
 async fn queue_of_a_hanging_disk_is_bounded() {
     let (leave, leaves) = channel::<()>();
-    let append = move |_: &[u8]| leaves.recv().map_err(|_| io::Error::other("gone"));
-    let queue = Arc::new(FileQueue::start(append, Duration::from_millis(100)).expect("a thread"));
+    let (begins, mut begun) = unbounded_channel();
+    let append = move |_: &[u8]| {
+        begins.send(()).ok();
+        leaves.recv().map_err(|_| io::Error::other("gone"))
+    };
+    let queue = Arc::new(FileQueue::start(append, TIMEOUT).expect("a thread"));
+    let long = (1 << 20) - 1;
     let asked: Vec<_> = (0..8)
         .map(|_| {
             let queue = Arc::clone(&queue);
-            tokio::spawn(async move { queue.write(vec![b'x'; 1 << 20]).await })
+            tokio::spawn(async move { queue.write(vec![b'x'; long]).await })
         })
         .collect();
+    begun.recv().await.expect("the first is with the disk");
+    tokio::time::pause();
     let mut refused = Vec::new();
     for asked in asked {
         refused.push(asked.await.expect("no panic").expect_err("it hangs"));
     }
+    tokio::time::resume();
     assert_eq!(refused.iter().filter(|reason| **reason == Unwritten::QueueFull).count(), 4, "{refused:?}");
-    leave.send(()).expect("it waits");
-    leave.send(()).expect("it waits");
+    for _ in 0..3 {
+        leave.send(()).expect("it waits");
+    }
+    assert_eq!(queue.write(vec![b'x'; 4]).await, Ok(()), "there is just room for it");
     assert_eq!(queue.write(vec![b'x'; 4 << 20]).await, Ok(()), "all have given their room back");
     drop(leave);
     assert_eq!(queue.write(vec![b'x']).await, Err(Unwritten::Failed("gone".to_owned())));
