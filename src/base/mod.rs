@@ -1,6 +1,6 @@
 //! Clock, randomness, the byte codec, values, dates and URLs of the configuration, histograms, a bounded map, groups of
-//! addresses, the id of the current request, the phase of the drain, a limit on repeated log lines, and the refusal of a
-//! request beyond a rate.
+//! addresses, the id of the current request, the phase of the drain, a limit on repeated log lines, the refusal of a request
+//! beyond a rate, and which characters cannot be seen.
 //!
 //! What may not live here: anything that knows of locks or nodes. This room imports no other.
 
@@ -14,6 +14,7 @@ mod drain;
 pub mod end_date;
 pub mod fatal;
 pub mod histogram;
+mod invisible;
 pub mod listen_url;
 mod log_rate_limit;
 pub mod random;
@@ -27,6 +28,7 @@ use std::pin::Pin;
 pub(crate) use codec::byte_enum;
 pub use drain::{Drain, DrainPhase};
 pub use fatal::FLUSH_TARGET;
+pub use invisible::is_invisible;
 pub use log_rate_limit::{KeyedLogRateLimit, LogRateLimit};
 pub use too_fast::TooFast;
 

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::{Failure, output_queue};
-use crate::client::{EndedHold, Holder, ShownTerms, Waiter, is_treacherous, printable};
+use crate::client::{EndedHold, Holder, ShownTerms, Waiter, is_invisible, printable};
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -93,7 +93,7 @@ pub fn offer(text: &str) -> Result<bool, Failure> {
 pub fn escaped(json: String) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {
-        if is_treacherous(character) && character != '\n' {
+        if is_invisible(character) && character != '\n' {
             let mut units = [0; 2];
             character.encode_utf16(&mut units).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
         } else {
@@ -189,7 +189,7 @@ mod tests {
     fn escaped_json_has_same_value_without_control_characters() {
         let value = serde_json::json!({"name": "a\u{202e}\u{9b}\u{7f}\u{e0001}\n日"});
         let text = escaped(serde_json::to_string_pretty(&value).expect("JSON"));
-        assert!(text.chars().all(|c| c == '\n' || !is_treacherous(c)), "{text}");
+        assert!(text.chars().all(|c| c == '\n' || !is_invisible(c)), "{text}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), value);
     }
 

@@ -1,5 +1,5 @@
 //! The client of sessions v1 and of the listings, for the command line, for tests and for Rust programs. It imports
-//! nothing of the server.
+//! nothing of the server but `base`.
 //!
 //! A client has one or several URLs of one service and keeps to one of them while it answers. A call without an answer is
 //! sent again, with backoff and jitter, until the client's retry time ends; a call that would do harm if it were repeated
@@ -39,6 +39,6 @@ pub use events::{Event, EventLeader, EventQuery, Events, StreamItem};
 pub use freezes::{Freeze, FreezeEnd, FreezeRequest};
 pub use hold::{AcquiredLock, HoldStatus, Keeper};
 pub use inspect::served_certificate;
-pub use printable::{is_treacherous, printable};
+pub use printable::{is_invisible, printable};
 pub use trust::Trust;
 pub use wire::{BlockedBy, LockError, LockRequest, LockResult, Session, UnlockResult};

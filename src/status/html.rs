@@ -1,5 +1,6 @@
 //! A text buffer that keeps markup and content apart: only literals of this program are markup, all else is escaped.
 
+use crate::base::is_invisible;
 use std::fmt::{self, Display, Write};
 
 /// HTML under construction.
@@ -90,12 +91,6 @@ impl Write for Escaping<'_> {
         }
         Ok(())
     }
-}
-
-/// Control characters, zero-width characters and the marks that reorder text.
-fn is_invisible(character: char) -> bool {
-    let reorders = matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    character.is_control() || reorders || matches!(character, '\u{061c}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("audit", &["base"]),
     ("base", &[]),
     ("cli", &["access", "client", "config", "server", "telemetry"]),
-    ("client", &[]),
+    ("client", &["base"]),
     ("config", &["access", "audit", "base", "domain", "engine", "raft"]),
     ("dialects", &["access", "audit", "base", "config", "domain", "engine", "http"]),
     ("domain", &["base"]),
@@ -44,7 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("status", &["access", "domain", "engine"]),
+    ("status", &["access", "base", "domain", "engine"]),
     ("telemetry", &["base"]),
 ];
 

@@ -5,6 +5,7 @@ use super::pattern::Patterns;
 use super::template::Template;
 use crate::access::ending::Ending;
 use crate::access::identity::{Identity, Role};
+use crate::base::is_invisible;
 use serde::Deserialize;
 
 /// For each rule; its prefixes are looked through at each request.
@@ -80,13 +81,7 @@ const NAME_CHARACTERS_MAX: usize = 128;
 
 /// A name that cannot be taken for that of a key, and changes nothing where it is shown.
 fn shown(name: &str) -> String {
-    let visible =
-        |c: char| if c.is_control() || is_invisible(c) { c.escape_unicode().collect() } else { String::from(c) };
+    let visible = |c: char| if is_invisible(c) { c.escape_unicode().collect() } else { String::from(c) };
     let escaped: String = name.chars().map(visible).collect();
     format!("oidc:{}", escaped.chars().take(NAME_CHARACTERS_MAX).collect::<String>())
-}
-
-/// What changes the direction of the text around it, or ends a line, without a sign of its own.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
