@@ -49,7 +49,9 @@ pub use ids::{
 pub use limits::{FEATURE_LEVEL, Feature, Limits};
 pub use metadata::Metadata;
 pub use nodes::NodeRecord;
-pub use outcome::{Applied, EndReason, Event, Grant, Outcome, StaleEpoch, ThawReason, WaitEnd, WaitNote, WaitStep};
+pub use outcome::{
+    Applied, EndReason, Event, Grant, Outcome, StaleEpoch, ThawReason, Undone, WaitEnd, WaitNote, WaitStep,
+};
 pub use ranking::{LockOrder, Rank};
 pub use refusal::{Blocked, Field, HeldBy, Party, Pool, Refusal, ShareOf};
 pub use snapshot::{FrozenTable, SnapshotError};

@@ -78,7 +78,7 @@ pub enum Outcome {
     /// The freeze that has ended.
     Thawed(Box<Freeze>),
     /// The acquire is undone, whether it waited, was granted, or was already gone.
-    Cancelled,
+    Cancelled(Undone),
     /// The hold exists, and now counts as delivered.
     Confirmed,
     /// The node is recorded as the command says.
@@ -89,6 +89,16 @@ pub enum Outcome {
     Refused(Refusal),
     /// A command with this id was applied before.
     Duplicate,
+}
+
+/// What an acquire was when it was undone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Undone {
+    Wait,
+    /// It had been granted.
+    Hold(Token),
+    /// It had ended.
+    Nothing,
 }
 
 /// A hold, as its owner sees it.

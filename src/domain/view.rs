@@ -50,7 +50,7 @@ pub struct LockView {
     pub waiters: u32,
     /// Until then nobody is granted it: a hold ended uncleanly.
     pub delayed_until: Option<Timestamp>,
-    /// Nothing new is granted: where one lock was asked for.
+    /// Nothing new is granted: where that was asked for.
     pub frozen: Option<Box<FrozenBy>>,
     /// Who waits, in order of their turns, where that was asked for.
     pub queue: Option<Vec<WaiterView>>,

@@ -7,7 +7,7 @@ use super::events::{EventId, LockEvent, PublishedEvent};
 use super::facade::Engine;
 use super::reads::{PageLimit, RankedPage};
 use crate::domain::view::{Blocking, LockFilter, QuotaView, SessionParts, SessionView};
-use crate::domain::{Caller, HoldKey, LockOrder, Name, Rank, SessionId};
+use crate::domain::{Caller, HoldKey, LockOrder, Name, Rank, SessionId, Token};
 
 impl Engine {
     /// Locks in another order than that of their names, after a place in it. Each page takes a pass over all locks.
@@ -52,9 +52,9 @@ impl Engine {
         self.parts.reader.host.table().quotas_of(caller)
     }
 
-    /// Ends the wait of the acquire that would get this key, of the first of its names. If it was granted meanwhile, and its
-    /// answer was not delivered, the hold ends.
-    pub async fn drop_waiter(&self, name: Name, key: HoldKey) -> Result<(), Fault> {
+    /// Ends the wait of the acquire that would get this key, of the first of its names. If it was granted meanwhile, the
+    /// hold ends, whose token is given back. Refused if it has ended.
+    pub async fn drop_waiter(&self, name: Name, key: HoldKey) -> Result<Option<Token>, Fault> {
         self.parts.submitter.drop_waiter(name, key).await
     }
 

@@ -40,18 +40,20 @@ pub async fn end_session(app: &AppState, actor: Actor, session: &SessionView) ->
     carry_out(app, by, act, work).await
 }
 
-/// Takes another client's waiter out of the queue. If it has been granted the lock meanwhile, that hold ends.
-pub async fn drop_waiter(app: &AppState, actor: Actor, name: &Name, waiter: &WaiterView) -> Recorded<()> {
+/// Takes another client's waiter out of the queue. If it has been granted the lock meanwhile, that hold ends, whose token
+/// is given back.
+pub async fn drop_waiter(app: &AppState, actor: Actor, name: &Name, waiter: &WaiterView) -> Recorded<Option<Token>> {
     let first = waiter.terms.as_ref().and_then(|terms| terms.names.first()).map(|(first, _)| first.clone());
     let (engine, lock, key) = (app.engine.clone(), first.unwrap_or(name.clone()), waiter.key);
     let act = actor.act(Action::DropWaiter).on("lock", &*lock).on("waiter", key.handle());
     let Actor { by, reason, .. } = actor;
     let actor = by.who.clone();
     let work = async move {
-        engine.drop_waiter(lock.clone(), key).await?;
-        let (actor, lock, waiter) = (&*actor, &*lock, key.handle());
-        tracing::warn!(actor, ?lock, waiter, ?reason, "{actor} dropped a waiter of {lock:?}: {reason:?}");
-        Ok(())
+        let granted = engine.drop_waiter(lock.clone(), key).await?;
+        let (actor, lock, waiter, token) = (&*actor, &*lock, key.handle(), granted.map(|token| token.0));
+        let what = if granted.is_some() { "ended the new hold of a waiter" } else { "dropped a waiter" };
+        tracing::warn!(actor, ?lock, waiter, token, ?reason, "{actor} {what} of {lock:?}: {reason:?}");
+        Ok(granted)
     };
     carry_out(app, by, act, work).await
 }

@@ -1,7 +1,7 @@
 //! Cancel: undoes an acquire, whether it waits or was granted.
 
 use super::kit::{Asking, Bench, ask, cancel, ended, key, name, release};
-use latchd::domain::{EndReason, Event, Outcome, WaitEnd};
+use latchd::domain::{EndReason, Event, Outcome, Undone, WaitEnd};
 
 #[test]
 fn cancelled_waiter_leaves_queue_and_is_notified() {
@@ -9,7 +9,7 @@ fn cancelled_waiter_leaves_queue_and_is_notified() {
     bench.acquired(ask("a", 1));
     let waiting = bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
     let (outcome, events) = bench.run(cancel("a", 2));
-    assert_eq!(outcome, Outcome::Cancelled);
+    assert_eq!(outcome, Outcome::Cancelled(Undone::Wait));
     assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled, frozen: None }]);
     assert_eq!(bench.seen("a"), (1, 0));
 }
@@ -20,7 +20,7 @@ fn cancelled_hold_is_released_and_granted_to_next_waiter() {
     let token = bench.acquired(ask("a", 1)).token;
     bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
     let (outcome, events) = bench.run(cancel("a", 1));
-    assert_eq!(outcome, Outcome::Cancelled);
+    assert_eq!(outcome, Outcome::Cancelled(Undone::Hold(token)));
     assert_eq!(ended(&events), [(token, EndReason::Cancelled)]);
     let view = bench.table.lock_view(&name("a"), bench.table.now()).expect("the waiter has it");
     assert_eq!((view.holds[0].key, view.waiters), (key(2), 0));
@@ -32,7 +32,7 @@ fn cancelled_wait_that_was_granted_is_released() {
     bench.acquired(ask("a", 1));
     bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
     bench.outcome(release("a", 1));
-    assert_eq!(bench.outcome(cancel("a", 2)), Outcome::Cancelled);
+    assert!(matches!(bench.outcome(cancel("a", 2)), Outcome::Cancelled(Undone::Hold(_))));
     assert_eq!(bench.seen("a"), (0, 0));
 }
 
@@ -43,7 +43,7 @@ fn cancelling_an_unknown_key_changes_nothing() {
     bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
     for command in [cancel("a", 3), cancel("b", 1), cancel("b", 2)] {
         let (outcome, events) = bench.run(command);
-        assert_eq!((outcome, events), (Outcome::Cancelled, vec![]));
+        assert_eq!((outcome, events), (Outcome::Cancelled(Undone::Nothing), vec![]));
     }
     assert_eq!(bench.seen("a"), (1, 1));
 }

@@ -1,7 +1,7 @@
 //! Orphaned holds and waiters: kept for the retry of a lost request, and for how long.
 
 use super::kit::{Asking, Bench, RUN, RUN_OF_2, ask, cancel, ended, granted, key, name, release, renew, session};
-use latchd::domain::{Acquire, EndReason, Event, ORPHAN_MS, Outcome, Refusal, Timestamp, Token, WaitEnd};
+use latchd::domain::{Acquire, EndReason, Event, ORPHAN_MS, Outcome, Refusal, Timestamp, Token, Undone, WaitEnd};
 
 fn waits(key: u64) -> Acquire {
     ask("a", key).request(1).lease_ms(60_000).wait_ms(60_000)
@@ -19,7 +19,11 @@ fn retry_takes_over_the_place_in_the_queue() {
     let retried = bench.last_id();
     let view = bench.table.waiters_view(&name("a"), bench.table.now());
     assert_eq!((view[0].key, view[0].since, view[0].deadline), (key(4), Timestamp(0), Timestamp(65_000)));
-    assert_eq!(bench.outcome(cancel("a", 2)), Outcome::Cancelled, "the first attempt no longer matters");
+    assert_eq!(
+        bench.outcome(cancel("a", 2)),
+        Outcome::Cancelled(Undone::Nothing),
+        "the first attempt no longer matters"
+    );
     assert_eq!(granted(&bench.from(RUN).run(release("a", 1)).1), [(retried, true)]);
 }
 

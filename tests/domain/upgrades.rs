@@ -2,7 +2,7 @@
 
 use super::kit::{Asking, Bench, RUN, ask, cancel, close, downgrade, ended, force, key, name, release, renew, upgrade};
 use super::kit_modes::{LONG_MS, grants, guarded, wait, wait_ends};
-use latchd::domain::{EndReason, Event, Field, Incarnation, Outcome, Refusal, SHARED, Token, WaitEnd};
+use latchd::domain::{EndReason, Event, Field, Incarnation, Outcome, Refusal, SHARED, Token, Undone, WaitEnd};
 
 const WAIT: Option<u64> = Some(LONG_MS);
 
@@ -122,7 +122,7 @@ fn cancelled_or_late_upgrade_leaves_the_hold() {
         let events = end(&mut bench);
         assert_eq!(wait_ends(&events), [(waiting, why)]);
         assert!(bench.is_held_by("a", &[1, 2, 3]), "{why:?}");
-        assert_eq!(bench.outcome(cancel("a", 7)), Outcome::Cancelled, "a late cancel finds nothing");
+        assert_eq!(bench.outcome(cancel("a", 7)), Outcome::Cancelled(Undone::Nothing), "a late cancel finds nothing");
         assert!(matches!(bench.outcome(renew("a", 1, 5)), Outcome::Renewed(_)));
         bench.restored();
     }

@@ -5,7 +5,9 @@ use super::kit::{
     snapshot, start,
 };
 use super::kit_modes::raise_mark;
-use latchd::domain::{Acquire, Caller, Command, LeaderStart, Limits, Outcome, Pool, Refusal, ShareOf, Table, Token};
+use latchd::domain::{
+    Acquire, Caller, Command, LeaderStart, Limits, Outcome, Pool, Refusal, ShareOf, Table, Token, Undone,
+};
 
 const CI: Caller = Caller { credential: 1, address: 1 };
 
@@ -52,7 +54,7 @@ fn full_table_refuses_only_what_adds_to_it() {
     bench.acquired(ask("of-label", 52).reentrant("x").lease_ms(9).metadata(&[("a", "c")]));
     assert_eq!(bench.acquired(ask("kept", 53).request(1).lease_ms(60_000)), kept, "a retry");
     assert!(matches!(bench.refused(ask("kept", 54)), Refusal::Held(_)));
-    assert_eq!(bench.outcome(cancel("lock-101", 101)), Outcome::Cancelled);
+    assert!(matches!(bench.outcome(cancel("lock-101", 101)), Outcome::Cancelled(Undone::Hold(_))));
     assert!(matches!(bench.outcome(release("lock-102", 102)), Outcome::Released { .. }));
     assert_eq!(bench.outcome(close(1)), Outcome::SessionClosed);
     bench.acquired(one(500));

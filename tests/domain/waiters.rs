@@ -1,7 +1,7 @@
 //! Waiters: listed in order of their turns, and cancelled by label.
 
 use super::kit::{Asking, Bench, ask, cancel_wait, close, granted, key, name, release};
-use latchd::domain::{Event, Outcome, Refusal, Timestamp, WaitEnd, view::WaiterView};
+use latchd::domain::{Event, Outcome, Refusal, Timestamp, Undone, WaitEnd, view::WaiterView};
 
 fn seen(bench: &Bench) -> Vec<(u64, u32)> {
     let views = bench.table.waiters_view(&name("a"), bench.table.now());
@@ -46,11 +46,11 @@ fn label_cancels_its_wait() {
     let waiting = bench.queued(ask("a", 2).label("x").lease_ms(9).wait_ms(100));
     bench.queued(ask("a", 3).label("y").lease_ms(9).detached_ms(100));
     let (outcome, events) = bench.run(cancel_wait("a", "x"));
-    assert_eq!(outcome, Outcome::Cancelled);
+    assert_eq!(outcome, Outcome::Cancelled(Undone::Wait));
     assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled, frozen: None }]);
     assert_eq!(bench.refused(cancel_wait("a", "x")), Refusal::NotWaiting);
     assert_eq!(bench.refused(cancel_wait("b", "y")), Refusal::NotWaiting);
-    assert_eq!(bench.outcome(cancel_wait("a", "y")), Outcome::Cancelled);
+    assert_eq!(bench.outcome(cancel_wait("a", "y")), Outcome::Cancelled(Undone::Wait));
     assert_eq!(bench.seen("a"), (1, 0));
 }
 

@@ -104,6 +104,23 @@ async fn dropped_wait_and_dropped_grant_are_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drop_of_a_waiter_tells_what_was_dropped() {
+    let engine = start(None).await;
+    let held = engine.acquire(ask("a")).await.unwrap();
+    let asked = ask_waiting("a");
+    let (waiter, key) = (engine.clone(), asked.key);
+    let waiting = tokio::spawn(async move { hold(&waiter, asked).await });
+    until_waiting(&engine, "a", 1).await;
+    let drop_of = async |key| engine.drop_waiter(ArcStr::from("a"), key).await;
+    assert!(matches!(drop_of(key).await, Ok(None)), "it waited");
+    assert!(matches!(waiting.await.unwrap(), Err(Fault::Refused(Refusal::WaitCancelled))));
+    assert!(matches!(drop_of(key).await, Err(Fault::Refused(Refusal::NotWaiting))), "it is gone");
+    assert_eq!(drop_of(held.key).await.ok(), Some(Some(held.token)), "it was granted");
+    assert!(matches!(drop_of(held.key).await, Err(Fault::Refused(Refusal::NotWaiting))));
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lease_expires_by_itself_and_never_early() {
     let engine = start(None).await;
     let asked = tokio::time::Instant::now();

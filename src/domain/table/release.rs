@@ -4,7 +4,7 @@ use super::{CommandResult, Effects, Table};
 use crate::domain::command::{Force, Proof};
 use crate::domain::ids::{HoldKey, Name, Token};
 use crate::domain::locks::Hold;
-use crate::domain::outcome::{EndReason, Outcome, WaitEnd};
+use crate::domain::outcome::{EndReason, Outcome, Undone, WaitEnd};
 use crate::domain::refusal::Refusal;
 use crate::mutants::planted;
 use std::collections::BTreeSet;
@@ -45,15 +45,16 @@ impl Table {
 
     /// Undoes an acquire by its key, whether it waits or was granted.
     pub(super) fn cancel(&mut self, effects: &mut Effects, name: &Name, key: HoldKey) -> Outcome {
-        let vacancy = if let Some(place) = self.place_of_key(name, key).filter(|_| !planted!("waiter-not-dropped")) {
-            self.lose_waiter(effects, name, place, WaitEnd::Cancelled)
+        let place = self.place_of_key(name, key).filter(|_| !planted!("waiter-not-dropped"));
+        let (undone, vacancy) = if let Some(place) = place {
+            (Undone::Wait, self.lose_waiter(effects, name, place, WaitEnd::Cancelled))
         } else if let Some(token) = self.granted_to(name, key) {
-            self.lose_hold(effects, name, token, EndReason::Cancelled)
+            (Undone::Hold(token), self.lose_hold(effects, name, token, EndReason::Cancelled))
         } else {
-            return Outcome::Cancelled;
+            return Outcome::Cancelled(Undone::Nothing);
         };
         self.grant_waiters(effects, name, vacancy);
-        Outcome::Cancelled
+        Outcome::Cancelled(undone)
     }
 
     fn granted_to(&self, name: &Name, attempt: HoldKey) -> Option<Token> {

@@ -6,7 +6,7 @@ use crate::domain::freezes::FrozenBy;
 use crate::domain::idempotency::IdempotencyResult;
 use crate::domain::ids::{CommandId, HoldKey, Name, Token, WaiterId};
 use crate::domain::locks::{Delivery, DeliveryState, Hold, Lock, Place, Tracked, Waiter, WaiterState};
-use crate::domain::outcome::{Event, Outcome, WaitEnd, WaitNote, WaitStep};
+use crate::domain::outcome::{Event, Outcome, Undone, WaitEnd, WaitNote, WaitStep};
 use crate::domain::refusal::Refusal;
 use crate::domain::terms::Terms;
 use crate::mutants::planted;
@@ -122,7 +122,7 @@ impl Table {
         let place = self.place_of_label(name, label).ok_or(Refusal::NotWaiting)?;
         let vacancy = self.end_wait(effects, name, place, WaitEnd::Cancelled);
         self.grant_waiters(effects, name, vacancy);
-        Ok(Outcome::Cancelled)
+        Ok(Outcome::Cancelled(Undone::Wait))
     }
 
     pub(super) fn place_of_label(&self, name: &Name, label: &str) -> Option<Place> {

@@ -3,7 +3,9 @@
 
 use super::submitter::{Submitter, unexpected};
 use crate::domain::time::round_up_ms;
-use crate::domain::{Acquire, Command, Grant, HoldKey, Name, Outcome, Proof, Refusal, SessionId, Timestamp, Token};
+use crate::domain::{
+    Acquire, Command, Grant, HoldKey, Name, Outcome, Proof, Refusal, SessionId, Timestamp, Token, Undone,
+};
 use crate::engine::command_queue::{Answer, AnswerReceiver, Answered, CommandQueue};
 use crate::engine::error::{EngineError, Fault};
 use arcstr::ArcStr;
@@ -209,16 +211,18 @@ impl Submitter {
         }
     }
 
-    pub async fn drop_waiter(&self, name: Name, key: HoldKey) -> Result<(), Fault> {
+    pub async fn drop_waiter(&self, name: Name, key: HoldKey) -> Result<Option<Token>, Fault> {
         match self.propose(Command::Cancel { name, key }).await? {
-            Outcome::Cancelled => Ok(()),
+            Outcome::Cancelled(Undone::Wait) => Ok(None),
+            Outcome::Cancelled(Undone::Hold(token)) => Ok(Some(token)),
+            Outcome::Cancelled(Undone::Nothing) => Err(Refusal::NotWaiting.into()),
             other => Err(unexpected(other)),
         }
     }
 
     pub async fn cancel_wait(&self, name: Name, label: ArcStr) -> Result<(), Fault> {
         match self.run(Command::CancelWait { name, label }).await? {
-            Outcome::Cancelled => Ok(()),
+            Outcome::Cancelled(_) => Ok(()),
             other => Err(unexpected(other)),
         }
     }

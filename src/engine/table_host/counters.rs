@@ -99,7 +99,7 @@ impl Counters {
             | Outcome::MarkRaised { .. }
             | Outcome::Frozen(_)
             | Outcome::Thawed(_)
-            | Outcome::Cancelled
+            | Outcome::Cancelled(_)
             | Outcome::Confirmed
             | Outcome::NodeRecorded
             | Outcome::Duplicate => {}

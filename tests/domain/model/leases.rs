@@ -133,7 +133,7 @@ impl Promised {
                     promise.at_least = true;
                 }
             }
-            (Command::Cancel { name, key }, Outcome::Cancelled) => {
+            (Command::Cancel { name, key }, Outcome::Cancelled(_)) => {
                 let lost = self.0.values_mut().filter(|promise| promise.names.contains(name));
                 lost.for_each(|promise| _ = promise.answers.remove(key));
             }

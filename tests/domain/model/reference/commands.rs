@@ -4,7 +4,7 @@ use super::requests::Made;
 use super::{Hold, Reference, Session};
 use latchd::domain::{
     Command, Dialect, EndReason, Field, Grant, HoldKey, IdempotencyKey, Name, Outcome, Proof, Refusal, SHARED,
-    SessionId, Submitted, Token,
+    SessionId, Submitted, Token, Undone,
 };
 use std::collections::BTreeSet;
 
@@ -160,13 +160,18 @@ impl Reference {
         let granted = self.holds_of(name).find(|hold| hold.attempt == Some(key));
         let (token, waiting) = (granted.map(|hold| hold.token), waiting.map(|waiter| waiter.claim.names()));
         let names = waiting.clone().or(granted.map(|hold| hold.claim.names())).unwrap_or_default();
-        match (waiting, token) {
-            (Some(_), _) => self.lose_wait(key),
-            (None, Some(token)) => self.lose_hold(token),
-            (None, None) => {}
+        let undone = match (&waiting, token) {
+            (Some(_), _) => Undone::Wait,
+            (None, Some(token)) => Undone::Hold(token),
+            (None, None) => Undone::Nothing,
+        };
+        match undone {
+            Undone::Wait => self.lose_wait(key),
+            Undone::Hold(token) => self.lose_hold(token),
+            Undone::Nothing => {}
         }
         self.grant(names);
-        Outcome::Cancelled
+        Outcome::Cancelled(undone)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Claim, Reference, Waiter};
 use latchd::domain::{
     Acquire, CommandId, EndReason, Grant, HoldKey, IDEMPOTENCY_KEY_KEPT_MS, IdempotencyId, IdempotencyKey, Incarnation,
-    Name, ORPHAN_MS, Outcome, Proof, Refusal, SessionId, Token, Wait, WaitEnd,
+    Name, ORPHAN_MS, Outcome, Proof, Refusal, SessionId, Token, Undone, Wait, WaitEnd,
 };
 
 /// What a request was given.
@@ -127,7 +127,7 @@ impl Reference {
         let (key, names) = (first.key, first.claim.names());
         self.end_wait(key, WaitEnd::Cancelled);
         self.grant(names);
-        Ok(Outcome::Cancelled)
+        Ok(Outcome::Cancelled(Undone::Wait))
     }
 
     pub fn check_requests(&self, request: Option<IdempotencyKey>) -> Result<(), Refusal> {
