@@ -68,17 +68,18 @@ pub struct Target {
     pub token: String,
     pub waiter: String,
     pub handle: String,
-    /// Of a freeze: which names the name stands for, what becomes of the holds, and for how many seconds.
+    /// Of a freeze: which names the name stands for, what becomes of the holds, and for how many seconds or until when.
     pub covers: String,
     pub holds: String,
     pub seconds: String,
+    pub until: String,
 }
 
 impl Target {
     pub fn of(asked: Asked<'_>) -> Target {
         let [name, token, waiter, handle] = ["name", "token", "waiter", "handle"].map(|field| asked.text(field));
-        let [covers, holds, seconds] = ["match", "holds", "for"].map(|field| asked.text(field));
-        Target { name, token, waiter, handle, covers, holds, seconds }
+        let [covers, holds, seconds, until] = ["match", "holds", "for", "until"].map(|field| asked.text(field));
+        Target { name, token, waiter, handle, covers, holds, seconds, until }
     }
 
     pub fn hold(name: &Name, token: Token) -> Target {
@@ -97,7 +98,7 @@ impl Target {
         Target { name: name.to_string(), ..Target::default() }
     }
 
-    fn fields(&self) -> [(&'static str, &str); 7] {
+    fn fields(&self) -> [(&'static str, &str); 8] {
         [
             ("name", &self.name),
             ("token", &self.token),
@@ -106,6 +107,7 @@ impl Target {
             ("match", &self.covers),
             ("holds", &self.holds),
             ("for", &self.seconds),
+            ("until", &self.until),
         ]
     }
 

@@ -2,6 +2,7 @@
 
 use super::asked::{Asked, Href};
 use super::frame::{Context, Page, STREAM, Section};
+use super::freezes;
 use super::html::Html;
 use super::human::{Grouped, Span};
 use super::names;
@@ -25,7 +26,8 @@ pub async fn gather(engine: &Engine, viewer: &Identity, asked: Asked<'_>) -> Res
     let (prefix, after) = (asked.text("prefix"), asked.given("after"));
     let filter = LockFilter { prefixes: viewer.prefixes_under(&prefix), elections: true, ..LockFilter::default() };
     let is_first = after.is_none();
-    let page = engine.locks(filter, after.as_deref().map(Name::from), SHOWN).await?;
+    let mut page = engine.locks(filter, after.as_deref().map(Name::from), SHOWN).await?;
+    engine.mark_frozen(&mut page.locks);
     Ok(ElectionsView { prefix, is_first, page })
 }
 
@@ -57,7 +59,9 @@ pub fn page(view: &ElectionsView, context: &Context<'_>) -> String {
 }
 
 fn row(html: &mut Html, lock: &LockView, now: Timestamp, context: &Context<'_>) {
-    html.raw("<tr><td>").append(names::link(&lock.name)).raw("</td>");
+    html.raw("<tr><td>").append(names::link(&lock.name));
+    lock.frozen.iter().for_each(|by| _ = html.append(freezes::mark(by, context)));
+    html.raw("</td>");
     let led = |hold: &&HoldView| hold.terms.as_ref().is_some_and(|terms| terms.value.is_some());
     match lock.holds.iter().find(led) {
         Some(leader) => {

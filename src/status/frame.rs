@@ -108,6 +108,8 @@ pub struct Page {
     /// Forms, which are not exchanged while somebody uses them.
     pub above: Html,
     pub body: Html,
+    /// It has a form that takes a while to fill in, so without a script it does not reload itself.
+    pub is_filled_in: bool,
     /// The page is read anew while it is shown; with the parameters of the events that tell when.
     pub live: Option<Href>,
 }
@@ -125,6 +127,7 @@ impl Page {
             heading: Html::of(section.label()),
             above: Html::default(),
             body,
+            is_filled_in: false,
             live: None,
         }
     }
@@ -134,7 +137,9 @@ impl Page {
         let mut noscript = Html::default();
         if let Some(stream) = &self.live {
             live.raw(" data-stream=\"").append(stream.written()).raw("\"");
-            noscript.raw("<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n");
+            if !self.is_filled_in {
+                noscript.raw("<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n");
+            }
         }
         let freshness = match self.live {
             Some(_) => "This page reads the state anew every few seconds.",

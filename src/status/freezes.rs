@@ -72,7 +72,8 @@ pub fn page(view: &FreezesView, context: &Context<'_>) -> String {
     pager(&mut body, (!view.is_first).then(here), last.map(|(target, _)| here().with("after", target)));
     let may_freeze = context.viewer.is_some_and(Identity::is_admin);
     let above = if may_freeze { form(view, context) } else { Html::default() };
-    Page { above, live: Some(Href::to(STREAM)), ..Page::of(Section::Freezes, body) }.finish(context)
+    let live = Some(Href::to(STREAM));
+    Page { above, live, is_filled_in: may_freeze, ..Page::of(Section::Freezes, body) }.finish(context)
 }
 
 fn row(html: &mut Html, target: &Name, freeze: &Freeze, now: Timestamp, context: &Context<'_>) {
@@ -135,7 +136,9 @@ fn form(view: &FreezesView, context: &Context<'_>) -> Html {
     for seconds in lengths(view.longest_ms / 1_000) {
         html.raw("<option value=\"").text(seconds).raw("\">").text(Span(Duration::from_secs(seconds))).raw("</option>");
     }
-    html.raw("</select></label>\n<label>Who holds a lock <select name=\"holds\">");
+    html.raw("</select></label>\n<label>or until, in UTC <input name=\"until\" type=\"datetime-local\" min=\"");
+    html.text(minute_after(0, context)).raw("\" max=\"").text(minute_after(view.longest_ms, context));
+    html.raw("\"></label>\n<label>Who holds a lock <select name=\"holds\">");
     for (holds, label) in HOLDS.into_iter().filter(|(holds, _)| may_break || *holds == FreezeHolds::Drain) {
         html.raw("<option value=\"").raw(holds.as_str()).raw("\">").raw(label).raw("</option>");
     }
@@ -144,6 +147,11 @@ fn form(view: &FreezesView, context: &Context<'_>) -> Html {
     );
     html.raw("</label>\n<button type=\"submit\">Freeze…</button></form>\n");
     html
+}
+
+/// As a field for a date and a time has it.
+fn minute_after(ms: u64, context: &Context<'_>) -> String {
+    (context.moment_after)(ms).chars().take("2026-11-30T06:00".len()).collect()
 }
 
 /// The longest one alone where it is shorter than those that are offered.
@@ -220,6 +228,14 @@ pub fn notice(by: &FrozenBy, context: &Context<'_>) -> Html {
     html.append(named_by(by)).raw(" until ").text((context.moment_after)(by.remaining_ms)).raw(", for another ");
     html.append(left(by)).raw(": <bdi>").text(&by.reason).raw("</bdi> <a href=\"").raw(Section::Freezes.path());
     html.raw("\">All freezes</a></p>\n");
+    html
+}
+
+/// In a list, below the name of a lock that is frozen.
+pub fn mark(by: &FrozenBy, context: &Context<'_>) -> Html {
+    let mut html = Html::default();
+    html.raw("<span class=\"via\"><span class=\"mark busy\">frozen</span> until ");
+    html.text((context.moment_after)(by.remaining_ms)).raw(": <bdi>").text(&by.reason).raw("</bdi></span>");
     html
 }
 

@@ -13,7 +13,8 @@ use super::{acts, elections, events, freezes, lock, locks, members, rights, sess
 use crate::access::{Identity, RateUse, Role, Subject};
 use crate::domain::view::{Blocking, Counts, HoldView, LockView, OwnerView, QuotaView, SessionView, WaiterView};
 use crate::domain::{
-    Covers, Dialect, EndReason, Freeze, FreezeHolds, HoldKey, Pool, SHARED, SessionId, ShareOf, Terms, Timestamp, Token,
+    Covers, Dialect, EndReason, Freeze, FreezeHolds, FrozenBy, HoldKey, Pool, SHARED, SessionId, ShareOf, Terms,
+    Timestamp, Token,
 };
 use crate::engine::events::{EventId, LockEvent, PublishedEvent};
 use crate::engine::{ClusterView, LockPage, MemberRole, MemberView, NodeState, RankedPage, SessionPage};
@@ -264,6 +265,21 @@ fn contended_locks_come_first() {
     assert!(page.contains("<span class=\"queue\">3</span>"));
     assert!(page.contains("<title>2 locks, 3 waiting · latchd</title>"));
     assert!(page.contains("1 min 1 s"));
+}
+
+#[test]
+fn row_of_a_frozen_lock_tells_reason_and_end() {
+    let by = FrozenBy {
+        target: "".into(),
+        covers: Covers::Prefix,
+        reason: HOSTILE.into(),
+        remaining_ms: 9_000,
+        waited: false,
+    };
+    let frozen = LockView { frozen: Some(Box::new(by)), ..lock("a", 0) };
+    let page = shown(&view("", vec![frozen, lock("b", 0)]));
+    assert_eq!(page.matches("frozen</span> until moment 9000: <bdi>").count(), 1, "{page}");
+    assert!(page.contains(ESCAPED) && !page.contains(HOSTILE), "{page}");
 }
 
 #[test]

@@ -185,6 +185,31 @@ fn sessions_and_waiters_are_ended_and_their_clients_told() {
     }
 }
 
+/// A freeze with a moment as its end, which the page of locks tells beside the lock under it alone.
+fn freeze_until(browser: &mut Client, holder: &mut Client) {
+    lock(holder, "marked");
+    let form = browser.get("/ui/freezes").text();
+    let offered = |end: &str| form.split_once(end).expect("an end").1[..16].replace(':', "%3A");
+    let (first, last) = (offered("min=\""), offered("max=\""));
+    let freeze = |until: &str| format!("match=name&name=marked&holds=drain&for=900&until={until}");
+    for (until, why) in
+        [("soon", "a time in UTC"), (&first, "in the future"), ("2999-01-01T00%3A00", "locks.freeze_max")]
+    {
+        let refused = browser.get(&format!("/ui/act/freeze?{}", freeze(until)));
+        assert!(refused.status == 400 && refused.text().contains(why), "{until}: {}", refused.text());
+    }
+    let frozen = act(browser, "freeze", &freeze(&last), "reason=%3Cb%3Elong");
+    assert!(done(browser, &frozen).contains("29 d 23 h"));
+    let listed = browser.get("/").text();
+    let row = listed.split("<tr").find(|row| row.contains("marked")).expect("a row");
+    let end = last.replace("%3A", ":");
+    assert!(row.contains(">frozen</span> until") && row.contains(&end) && row.contains("&lt;b&gt;long"), "{row}");
+    assert!(listed.contains("part/a") && listed.matches(">frozen</span>").count() == 1, "{listed}");
+    let thawed = act(browser, "thaw", "name=marked", "reason=over");
+    done(browser, &thawed);
+    assert!(!browser.get("/").text().contains(">frozen</span>"));
+}
+
 #[test]
 fn freeze_is_shown_with_its_reason_until_it_is_thawed() {
     let server = server();
@@ -208,6 +233,7 @@ fn freeze_is_shown_with_its_reason_until_it_is_thawed() {
         assert!(refused.status == 400 && refused.text().contains(why), "{wrong}: {}", refused.text());
     }
     assert!(browser.get("/ui/freezes").text().contains("Nothing is frozen"));
+    freeze_until(&mut browser, &mut holder);
     let frozen = act(&mut browser, "freeze", freeze, "reason=%3Cb%3Erelease");
     let page = done(&mut browser, &frozen);
     assert!(page.contains("&lt;b&gt;release") && page.contains("was ended") && page.contains("act/thaw"), "{page}");

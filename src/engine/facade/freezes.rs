@@ -1,6 +1,7 @@
 //! What other rooms may ask about freezes.
 
 use super::Engine;
+use crate::domain::view::LockView;
 use crate::domain::{Freeze, FreezeOrder, FreezesView, FrozenBy, Name, Timestamp};
 use crate::engine::error::Fault;
 
@@ -24,5 +25,11 @@ impl Engine {
     /// The freeze of a lock that lasts longest, as far as this node knows; `None` if nothing is frozen.
     pub fn local_freeze_of(&self, name: &Name) -> Option<Box<FrozenBy>> {
         self.parts.reader.host.table().freeze_of(name, self.now())
+    }
+
+    /// Adds to locks their freezes, as far as this node knows.
+    pub fn mark_frozen(&self, locks: &mut [LockView]) {
+        let (table, now) = (self.parts.reader.host.table(), self.now());
+        locks.iter_mut().for_each(|lock| lock.frozen = table.freeze_of(&lock.name, now));
     }
 }

@@ -150,8 +150,18 @@ async fn hold(app: &AppState, name: &Name, target: &Target) -> Result<(LockView,
 async fn waiter(app: &AppState, name: &Name, target: &Target) -> Result<WaiterView, Failure> {
     let (lock, _) = app.engine.lock_with_queue(name).await.map_err(Failure::of)?;
     let mut queue = lock.and_then(|lock| lock.queue).unwrap_or_default().into_iter();
-    let gone = || Failure::new(Code::NotWaiting, "this waiter has left the queue meanwhile");
-    queue.find(|waiter| waiter.key.handle() == target.waiter).ok_or_else(gone)
+    let found = queue.find(|waiter| waiter.key.handle() == target.waiter);
+    found.ok_or_else(|| gone(Code::NotWaiting.into()))
+}
+
+/// Whoever does not wait any more has the lock, or gave up.
+fn gone(failure: Failure) -> Failure {
+    match failure.code {
+        Code::NotWaiting => {
+            Failure::new(Code::NotWaiting, "this waiter has left the queue meanwhile: nothing was done")
+        }
+        _ => failure,
+    }
 }
 
 async fn session(app: &AppState, target: &Target) -> Result<SessionView, Failure> {
@@ -182,8 +192,13 @@ async fn carry_out(
             Ok(format!("The hold under token {} was ended. {}", hold.token.0, next(released.waiter_granted)))
         }
         Found::Waiter(name, waiter) => {
-            by_hand::drop_waiter(app, actor, name, waiter).await?.map_err(Failure::of)?;
-            Ok("The waiter was dropped.".to_owned())
+            let granted = by_hand::drop_waiter(app, actor, name, waiter).await?;
+            Ok(match granted.map_err(|fault| gone(Failure::of(fault)))? {
+                None => "The waiter was dropped.".to_owned(),
+                Some(token) => {
+                    format!("It was granted the lock meanwhile: that hold, under token {}, was ended.", token.0)
+                }
+            })
         }
         Found::Session(session) => {
             by_hand::end_session(app, actor, session).await?.map_err(Failure::of)?;

@@ -1,6 +1,7 @@
 //! What is frozen and thawed in the console.
 
 use crate::access::Identity;
+use crate::base::clock;
 use crate::domain::view::LockFilter;
 use crate::domain::{Covers, Field, Force, Freeze, FreezeHolds, FreezeOrder, Limits, LockOrder, Name, Timestamp};
 use crate::engine::PageLimit;
@@ -10,6 +11,7 @@ use crate::http::by_hand::Actor;
 use crate::http::{AppState, Code, Failure};
 use crate::status::acts::Target;
 use crate::status::freezes::Under;
+use std::time::Duration;
 
 /// The names that a confirmation shows of the locks that are held.
 const NAMES_SHOWN: PageLimit = PageLimit { rows: 8, bytes: 16 << 10 };
@@ -27,15 +29,35 @@ pub fn order(limits: &Limits, who: &Identity, asked: &Target) -> Result<FreezeOr
     if holds == FreezeHolds::Break {
         may_break(who)?;
     }
-    let for_ms = asked.seconds.parse::<u64>().ok().filter(|seconds| *seconds > 0);
-    let for_ms = for_ms.ok_or_else(|| Failure::field("for", "for must be a number of seconds"))?.saturating_mul(1_000);
+    let (field, for_ms) = length(asked)?;
     if for_ms > limits.freeze_ms_max {
         let seconds = limits.freeze_ms_max / 1_000;
         let detail = format!("a freeze lasts {seconds} seconds at most");
-        return Err(Failure::limit("for", seconds, detail).set_by(Field::FreezeTime.config_key()));
+        return Err(Failure::limit(field, seconds, detail).set_by(Field::FreezeTime.config_key()));
     }
     let Force { by, reason } = Force::new(&who.name, "");
     Ok(FreezeOrder { target, covers, holds, for_ms, reason, by })
+}
+
+/// How many milliseconds it lasts, with the field that says so: `until` where it is filled in, else `for`.
+fn length(asked: &Target) -> Result<(&'static str, u64), Failure> {
+    if asked.until.is_empty() {
+        let seconds = asked.seconds.parse::<u64>().ok().filter(|seconds| *seconds > 0);
+        let seconds = seconds.ok_or_else(|| Failure::field("for", "for must be a number of seconds"))?;
+        return Ok(("for", seconds.saturating_mul(1_000)));
+    }
+    let expected = "until must be a time in UTC, such as 2026-11-30T06:00";
+    let end = moment(&asked.until).ok_or_else(|| Failure::field("until", expected))?;
+    let left = end.checked_sub(clock::unix_time()).filter(|left| !left.is_zero());
+    let past = || Failure::field("until", "until must be in the future, by the clock of this server and in UTC");
+    left.ok_or_else(past).map(|left| ("until", left.as_millis().max(1) as u64))
+}
+
+/// What a browser sends of a field for a date and a time, which has no zone, and what a person writes: taken as UTC.
+fn moment(text: &str) -> Option<Duration> {
+    let text = text.trim().trim_end_matches('Z').replacen(' ', "T", 1);
+    let seconds = if text.len() == "2026-11-30T06:00".len() { ":00" } else { "" };
+    clock::parse_rfc3339(&format!("{text}{seconds}Z")).map(Duration::from_secs)
 }
 
 /// Nobody freezes everything because a field stayed empty.
@@ -94,4 +116,22 @@ pub async fn freeze(app: &AppState, actor: Actor, order: &FreezeOrder) -> Result
 pub async fn thaw(app: &AppState, actor: Actor, target: &Name) -> Result<String, Failure> {
     administration::thaw(app, actor.by, target, &actor.reason).await?.map_err(Failure::of)?;
     Ok("It is thawed. Those who wait get their locks in their turns.".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn end_is_read_as_browsers_and_people_write_it() {
+        let second = |text| moment(text).map(|end| end.as_secs());
+        let end = second("2027-01-31T12:30");
+        assert_eq!(end, Some(1_801_398_600));
+        for same in ["2027-01-31 12:30", "2027-01-31T12:30:00", " 2027-01-31T12:30Z "] {
+            assert_eq!(second(same), end, "{same}");
+        }
+        for wrong in ["", "2027-01-31", "12:30", "2027-01-31T12:30+01:00", "31.01.2027 12:30", "2027-02-30T12:30"] {
+            assert_eq!(moment(wrong), None, "{wrong}");
+        }
+    }
 }

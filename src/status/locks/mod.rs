@@ -44,6 +44,8 @@ pub async fn gather(engine: &Engine, viewer: &Identity, asked: Asked<'_>) -> Res
         Order::Usual if query.state == State::Any => usual(engine, query, filter, overview.counts.waiters > 0).await?,
         Order::Usual | Order::Name => by_name(engine, query, filter).await?,
     };
+    view.contended.iter_mut().for_each(|page| engine.mark_frozen(&mut page.locks));
+    engine.mark_frozen(&mut view.locks.locks);
     (view.ready, view.uptime) = (engine.is_ready(), overview.uptime);
     view.counts = viewer.sees_every_name().then_some(overview.counts);
     Ok(view)

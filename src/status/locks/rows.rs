@@ -3,6 +3,7 @@
 use crate::domain::Timestamp;
 use crate::domain::view::{HoldView, LockView, Mode};
 use crate::status::frame::Context;
+use crate::status::freezes;
 use crate::status::html::Html;
 use crate::status::human::{Count, Grouped, Span};
 use crate::status::names;
@@ -25,6 +26,7 @@ fn of_lock(html: &mut Html, lock: &LockView, now: Timestamp, context: &Context<'
     let class = if lock.waiters > 0 { "busy" } else { "" };
     html.raw("<tr class=\"").raw(class).raw("\"><td>").append(names::link(&lock.name));
     use_of(html, lock);
+    lock.frozen.iter().for_each(|by| _ = html.append(freezes::mark(by, context)));
     html.raw("</td>");
     match lock.holds.first() {
         Some(first) => of_hold(html, first, now, context),
