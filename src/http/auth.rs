@@ -187,7 +187,9 @@ const TOO_MANY: &str =
 fn granted(verdict: Verdict) -> Result<Identity, Failure> {
     match verdict {
         Verdict::Granted(identity) => Ok(identity),
-        Verdict::Expired(_) => Err(Failure::new(Code::CredentialWrong, "this API key has expired: ask for a new one")),
+        Verdict::Expired(_) => {
+            Err(Failure::new(Code::CredentialExpired, "this API key has expired: ask for a new one"))
+        }
         Verdict::Missing => Err(Failure::new(Code::CredentialMissing, "a password or an API key is needed")),
         Verdict::Wrong => Err(Failure::new(Code::CredentialWrong, "this password or API key is not known")),
         Verdict::TokenRefused(refusal) => Err(identity_tokens::failure(refusal)),

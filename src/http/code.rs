@@ -55,6 +55,7 @@ codes! {
     NotFound = "not-found", NOT_FOUND, Unimplemented, false, "There is nothing at this path";
     CredentialMissing = "credential-missing", UNAUTHORIZED, Unauthenticated, false, "A credential is needed";
     CredentialWrong = "credential-wrong", UNAUTHORIZED, Unauthenticated, false, "The credential is not known";
+    CredentialExpired = "credential-expired", UNAUTHORIZED, Unauthenticated, false, "The credential has expired";
     IdentityTokenRefused = "identity-token-refused", UNAUTHORIZED, Unauthenticated, false, "The identity token is not accepted";
     IssuerUnreachable = "issuer-unreachable", SERVICE_UNAVAILABLE, Unavailable, true, "The keys of an issuer cannot be fetched";
     TooManyAttempts = "too-many-attempts", TOO_MANY_REQUESTS, ResourceExhausted, true, "Too many failed attempts";
@@ -137,6 +138,11 @@ impl Code {
 
     pub const fn has_retry_after(self) -> bool {
         self.row().retryable && matches!(self.status().as_u16(), 429 | 503)
+    }
+
+    /// Whether a password or an API key, or another one, would help.
+    pub const fn wants_secret(self) -> bool {
+        matches!(self, Code::CredentialMissing | Code::CredentialWrong | Code::CredentialExpired)
     }
 }
 

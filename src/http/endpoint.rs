@@ -93,9 +93,10 @@ pub(crate) use errors;
 // Groups of codes that many endpoints can answer with.
 
 /// Errors of endpoints that need a credential.
-pub const CREDENTIAL: [Code; 6] = [
+pub const CREDENTIAL: [Code; 7] = [
     Code::CredentialMissing,
     Code::CredentialWrong,
+    Code::CredentialExpired,
     Code::IdentityTokenRefused,
     Code::TooManyAttempts,
     Code::RateExceeded,

@@ -37,7 +37,7 @@ pub fn with_failure_headers(mut response: Response, failure: &Failure) -> Respon
     if let Some(seconds) = failure.retry_after_seconds {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
-    if matches!(failure.code, Code::CredentialMissing | Code::CredentialWrong) {
+    if failure.code.wants_secret() {
         return with_header(response, header::WWW_AUTHENTICATE, CHALLENGE);
     }
     if failure.code == Code::IdentityTokenRefused {

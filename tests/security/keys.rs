@@ -136,6 +136,8 @@ fn key_expires_under_an_open_stream_and_is_told_of() {
     let refused = rig.with("brief").get("/v1/locks");
     assert_eq!(refused.status, 401);
     assert!(refused.text().contains("this API key has expired"), "{}", refused.text());
+    let session = rig.with("brief").send("POST", "/session", b"");
+    assert!(session.status == 401 && session.text().contains("credential-expired"), "{}", session.text());
     let (mut ops, begun) = (rig.with("ops"), Instant::now());
     while !ops.get("/metrics").text().contains("latchd_keys{state=\"expired\"} 1") {
         assert!(begun.elapsed() < PATIENCE, "{}", rig.server.stderr());

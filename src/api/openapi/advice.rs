@@ -25,6 +25,7 @@ advice! {
     MethodNotAllowed => "Use a method that the `Allow` header names.",
     NotFound => "Check the path against the API page.",
     CredentialMissing => "Send a password or an API key: Basic, Bearer or `X-API-Key`.",
+    CredentialExpired => "Ask the operator for a new API key.",
     CredentialWrong => "Check the password or the API key; the server knows only its hash.",
     IdentityTokenRefused => "Get a new token of your issuer, for the audience that the operator names; the detail says what is wrong with this one.",
     IssuerUnreachable => "Ask again after `Retry-After` seconds; the operator finds the reason in the log. Passwords, API keys and tokens that were verified before open meanwhile.",

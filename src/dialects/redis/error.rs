@@ -45,7 +45,7 @@ impl From<Failure> for RedisError {
         let prefix = match failure.code {
             Code::Forbidden => "NOPERM",
             Code::CredentialMissing => "NOAUTH",
-            Code::CredentialWrong | Code::IdentityTokenRefused => "WRONGPASS",
+            Code::CredentialWrong | Code::CredentialExpired | Code::IdentityTokenRefused => "WRONGPASS",
             _ => "ERR",
         };
         let retry =

@@ -9,7 +9,7 @@ use crate::base::clock;
 use crate::http::auth::identify_secrets;
 use crate::http::connection::client;
 use crate::http::respond::{with_failure_headers, with_header};
-use crate::http::{ClientInfo, Code, Failure};
+use crate::http::{ClientInfo, Failure};
 use crate::status::login::{self, LoginForm};
 use crate::status::{Asked, Section};
 use axum::body::Body;
@@ -79,9 +79,8 @@ pub async fn log_out(State(pages): State<Pages>, request: Request) -> Response {
 
 /// What is shown to somebody who is not let in: the page that asks for a secret, where one would help.
 pub fn stranger(pages: &Pages, head: &Parts, failure: &Failure) -> Response {
-    let needs_secret = matches!(failure.code, Code::CredentialMissing | Code::CredentialWrong);
     // A browser's own dialogue asks again for the secret that it has sent.
-    if !needs_secret || shows_secret(&head.headers) {
+    if !failure.code.wants_secret() || shows_secret(&head.headers) {
         return no_page(pages, head, failure, None, None);
     }
     let here = head.uri.path_and_query().map_or("/", |here| here.as_str());
@@ -92,9 +91,9 @@ pub fn stranger(pages: &Pages, head: &Parts, failure: &Failure) -> Response {
 fn refused(pages: &Pages, head: &Parts, failure: &Failure, next: &str) -> Response {
     let response = login_page(pages, head, failure.code.status(), Some(&failure.detail), next);
     let response = with_failure_headers(response, failure);
-    match failure.code {
-        Code::CredentialMissing | Code::CredentialWrong => with_header(response, header::WWW_AUTHENTICATE, CHALLENGE),
-        _ => response,
+    match failure.code.wants_secret() {
+        true => with_header(response, header::WWW_AUTHENTICATE, CHALLENGE),
+        false => response,
     }
 }
 
