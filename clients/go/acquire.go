@@ -56,7 +56,7 @@ func (c *Client) acquire(ctx context.Context, own *owner, w *wanted, l limits) (
 				return granted{}, err
 			}
 			continue
-		case errors.Is(err, errNotGranted), isRefusal(err, holdEnded):
+		case errors.Is(err, errNotGranted), errors.Is(err, ErrFrozen), isRefusal(err, holdEnded):
 			c.sessions.leave(session)
 			if l.over.left() == 0 {
 				return granted{}, err
@@ -113,10 +113,11 @@ func (c *Client) question(w *wanted, session *session, wait time.Duration) quest
 
 // ask sends requests under one idempotency key until one has an answer.
 func (c *Client) ask(ctx context.Context, ask question, l limits) (granted, error) {
+	told := false
 	for {
 		open := time.Duration(0)
 		if ask.waits {
-			open = openMax
+			open = c.openFor
 		}
 		got, err := c.transport.send(ctx, ask.call, l.patience(c, open))
 		if err == nil {
@@ -125,7 +126,19 @@ func (c *Client) ask(ctx context.Context, ask question, l limits) (granted, erro
 		if !isCutShort(err) || !ask.waits || l.ends.left() == 0 {
 			return granted{}, err
 		}
+		told = told || c.tellOfFreeze(ctx, ask.wanted)
 	}
+}
+
+// tellOfFreeze logs what a long wait waits for, if that is the end of a freeze; whether it is.
+func (c *Client) tellOfFreeze(ctx context.Context, w *wanted) bool {
+	for _, each := range w.places {
+		if found, err := c.look(ctx, each.name); err == nil && found.Frozen != nil {
+			c.log.Warn("waiting for a frozen lock", "lock", each.name, "freeze", found.Frozen.String())
+			return true
+		}
+	}
+	return false
 }
 
 // trusted is the hold, with most of its lease left. A wait may have been granted at any time since it began, so a lease
@@ -140,6 +153,9 @@ func (c *Client) trusted(ctx context.Context, ask question, got answer, l limits
 	}
 	hold, has := ask.hold(got)
 	if !has {
+		if freeze := freezeOf(told.Frozen); freeze != nil {
+			return granted{}, newFrozen(w.places[0].name, *freeze)
+		}
 		return granted{}, errNotGranted
 	}
 	if hold.until.left() >= hold.longest()/4*3 {

@@ -101,6 +101,7 @@ type holdAnswer struct {
 	Token       *uint64         `json:"fencing_token"`
 	ExpiresIn   *float64        `json:"expires_in_seconds"`
 	Fault       json.RawMessage `json:"error"`
+	Frozen      json.RawMessage `json:"frozen"`
 	Cycle       []struct {
 		Name        *string `json:"name"`
 		HeldBy      string  `json:"held_by"`
@@ -128,6 +129,25 @@ func (a *holdAnswer) deadlock(name string) error {
 		refused.Cycle = append(refused.Cycle, blocked)
 	}
 	return refused
+}
+
+// freezeOf is the freeze that an answer tells of; nil without one.
+func freezeOf(told json.RawMessage) *Freeze {
+	fields := objectOf(told)
+	if fields == nil {
+		return nil
+	}
+	freeze := &Freeze{Target: fields.text("target"), Match: fields.text("match"), Reason: fields.text("reason")}
+	var remaining float64
+	_ = json.Unmarshal(fields["remaining_seconds"], &remaining)
+	freeze.Remaining = seconds(remaining)
+	until, err := time.Parse(time.RFC3339, fields.text("until"))
+	if err != nil {
+		// The wall clock, for messages only.
+		until = time.Now().Add(freeze.Remaining)
+	}
+	freeze.Until = until
+	return freeze
 }
 
 func (a *holdAnswer) about(name string) string {
@@ -197,10 +217,12 @@ func releaseCheck(name string) func(*holdAnswer) string {
 // listing is the one of a lock.
 type listing struct {
 	Locks []struct {
-		Name        string `json:"name"`
-		Size        uint64 `json:"size"`
-		Mode        string `json:"mode"`
-		QueueLength int    `json:"queue_length"`
+		Name        string          `json:"name"`
+		Size        uint64          `json:"size"`
+		Mode        string          `json:"mode"`
+		QueueLength int             `json:"queue_length"`
+		Frozen      json.RawMessage `json:"frozen"`
+		DelayedFor  float64         `json:"delayed_for_seconds"`
 		Holders     []struct {
 			Token     uint64            `json:"fencing_token"`
 			Dialect   string            `json:"dialect"`
@@ -231,6 +253,7 @@ func (l *listing) info(name string) LockInfo {
 	}
 	found := l.Locks[0]
 	info.Size, info.Mode, info.QueueLength = found.Size, found.Mode, found.QueueLength
+	info.Frozen, info.DelayedFor = freezeOf(found.Frozen), seconds(found.DelayedFor)
 	for _, each := range found.Holders {
 		holder := Holder{
 			Token:     each.Token,

@@ -129,7 +129,10 @@ func (t *transport) failure(where string, response *http.Response, body []byte, 
 	message := fmt.Sprintf("%s answered %d: %s", where, status, said)
 	switch status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		failed := &UnreachableError{Message: message}
+		failed := &UnreachableError{Message: message, Code: fields.text("reason")}
+		if failed.Code == "" {
+			failed.Code = fields.text("code")
+		}
 		if after, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 32); err == nil {
 			failed.RetryAfter = time.Duration(after) * time.Second
 		}

@@ -74,5 +74,5 @@ func (c *Client) unlock(ctx context.Context, hold *granted, p patience) (holdAns
 }
 
 func (c *Client) usual() patience {
-	return patience{until: now().after(c.patience), attempt: c.attempt, pause: longestPause, ends: never}
+	return patience{until: now().after(c.patience), attempt: c.attempt, ends: never}
 }

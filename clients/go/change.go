@@ -31,7 +31,7 @@ func (h *Hold) Downgrade(ctx context.Context) error {
 // Upgrade makes the holder of a shared lock the only one, before all that wait already. It waits for the others as long as
 // the context and [Wait], the only option, let it. The hold goes on under a new token.
 //
-// The error is a [NotAcquiredError] if others still share it then, a [WouldDeadlockError] or a [RefusedError] if one of
+// The error is a [NotAcquiredError] if others still share it then, which is a [FrozenError] under a freeze, a [WouldDeadlockError] or a [RefusedError] if one of
 // them wants the same, and a [LockLostError] if the hold has ended. Unless it is lost, it stays as it was.
 func (h *Hold) Upgrade(ctx context.Context, opts ...Option) error {
 	w, err := newWanted(h.Name(), usualLease, opts)
@@ -58,7 +58,7 @@ func (h *Hold) upgrade(ctx context.Context, hold granted, l limits) (*holdAnswer
 		wait := min(l.over.left(), time.Duration(h.client.longestWait.Load()))
 		open, more := time.Duration(0), map[string]any{}
 		if wait > 0 {
-			open = openMax
+			open = h.client.openFor
 			more["wait_timeout_seconds"] = math.Max(0.001, math.Round(wait.Seconds()*1000)/1000)
 		}
 		request, told := changing(hold, "/v1/upgrade", more)
@@ -88,6 +88,11 @@ func (h *Hold) upgrade(ctx context.Context, hold granted, l limits) (*holdAnswer
 			return nil, &RefusedError{Message: fmt.Sprintf("%q: %s", h.Name(), printable(message)), Status: 200, Code: code}
 		}
 		if l.over.left() == 0 {
+			if freeze := freezeOf(told.Frozen); freeze != nil {
+				frozen := newFrozen(h.Name(), *freeze)
+				frozen.Cause = shared.Cause
+				return nil, frozen
+			}
 			return nil, shared
 		}
 	}

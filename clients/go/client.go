@@ -29,6 +29,8 @@ type Client struct {
 	sessions  sessions
 	// The longest wait that the service allows, as far as it is known, as a duration.
 	longestWait atomic.Int64
+	// The longest that one request of a wait stays open.
+	openFor time.Duration
 	// Whether the service is known to have modes.
 	hasModes atomic.Bool
 	// Ends when the client is closed.
@@ -55,7 +57,7 @@ func New(urls string, options ...ClientOption) (*Client, error) {
 	}
 	c := &Client{
 		transport: transport, attempt: set.attempt, patience: set.patience, metadata: set.metadata, log: set.log,
-		holds: map[*Hold]struct{}{},
+		holds: map[*Hold]struct{}{}, openFor: openMax,
 	}
 	if c.log == nil {
 		c.log = slog.Default()
@@ -69,7 +71,8 @@ func New(urls string, options ...ClientOption) (*Client, error) {
 // Lock takes a lock, and waits for it as long as the context and [Wait] let it.
 //
 // The error is a [NotAcquiredError] if the lock was not to be had in that time, which tells who holds it or that no answer
-// came; [WouldDeadlockError], which is one of these, if the wait could not end; [UnreachableError] if no node is there or
+// came; [FrozenError], which is one of these, if an operator has frozen it for longer; [WouldDeadlockError], which is one too,
+// if the wait could not end; [UnreachableError] if no node is there or
 // can work now; [RefusedError] if the service will not do it; the error of the context if that was cancelled. Whatever the
 // service does, a wait with [Wait] has ended a second after it. A cancelled wait leaves the queue.
 //
@@ -189,10 +192,19 @@ func (c *Client) take(ctx context.Context, w *wanted, tells bool) (*Hold, error)
 // notTaken is the error for the caller.
 func (c *Client) notTaken(ctx context.Context, w *wanted, l limits, err error, tells bool) error {
 	refused := &NotAcquiredError{Name: w.places[0].name}
+	var frozen *FrozenError
+	if errors.As(err, &frozen) {
+		refused = &frozen.NotAcquiredError
+	}
 	if l.byContext {
 		refused.Cause = context.DeadlineExceeded
 	}
 	switch {
+	case frozen != nil && (ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded)):
+		if tells {
+			c.tell(ctx, w, refused)
+		}
+		return frozen
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return refused
 	case ctx.Err() != nil:
@@ -222,12 +234,25 @@ func (c *Client) tell(ctx context.Context, w *wanted, refused *NotAcquiredError)
 		}
 		if len(found.Holders) > 0 {
 			refused.Name, refused.Holders, refused.QueueLength = found.Name, found.Holders, found.QueueLength
-			if refused.Note = enclosingNote(found, each.mode); refused.Note == "" && c.holdsOneOf(found.Holders) {
-				refused.Note = "held by this client itself"
+			if refused.Note == "" {
+				refused.Note = c.noteOf(found, each.mode)
 			}
 			return
 		}
+		if found.DelayedFor > 0 && refused.Note == "" {
+			left := found.DelayedFor.Round(time.Second)
+			refused.Note = fmt.Sprintf("%q is not granted for %v, because of how its last hold ended", each.name, left)
+		}
 	}
+}
+
+// noteOf is what a message says about the holders of a lock.
+func (c *Client) noteOf(found LockInfo, mode string) string {
+	note := enclosingNote(found, mode)
+	if note == "" && c.holdsOneOf(found.Holders) {
+		note = "held by this client itself"
+	}
+	return note
 }
 
 // refuseOwnDeadlock refuses to wait for the `latchd lock` that waits for the end of this program.

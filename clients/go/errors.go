@@ -12,6 +12,9 @@ import (
 var (
 	// ErrNotAcquired: the time to wait is over without the lock. See [NotAcquiredError].
 	ErrNotAcquired = errors.New("latchd: the lock was not to be had")
+	// ErrFrozen: an operator has frozen the lock, and the freeze outlasts the wait. It is an ErrNotAcquired too. See
+	// [FrozenError].
+	ErrFrozen = errors.New("latchd: the lock is frozen")
 	// ErrWouldDeadlock: the wait could not end, and was refused. It is an ErrNotAcquired too. See [WouldDeadlockError].
 	ErrWouldDeadlock = errors.New("latchd: to wait would be a deadlock")
 	// ErrLockLost: the lock was lost, so what was done under it may not have been protected to the end. See
@@ -78,6 +81,24 @@ func (e *NotAcquiredError) Is(target error) bool { return target == ErrNotAcquir
 // Unwrap gives the cause.
 func (e *NotAcquiredError) Unwrap() error { return e.Cause }
 
+// FrozenError says that an operator has frozen the lock, and that the freeze outlasts the wait. It wraps a [NotAcquiredError],
+// which has those who hold the lock meanwhile.
+type FrozenError struct {
+	NotAcquiredError
+	// Freeze has the reason and the end.
+	Freeze Freeze
+}
+
+func newFrozen(name string, freeze Freeze) *FrozenError {
+	return &FrozenError{NotAcquiredError{Name: name, Note: freeze.String()}, freeze}
+}
+
+// Is tells that it is an [ErrFrozen].
+func (e *FrozenError) Is(target error) bool { return target == ErrFrozen }
+
+// Unwrap gives the [NotAcquiredError].
+func (e *FrozenError) Unwrap() error { return &e.NotAcquiredError }
+
 // WouldDeadlockError says that the service will not wait, because the wait could not end. Release something, or take all of
 // the locks at once.
 type WouldDeadlockError struct {
@@ -141,8 +162,10 @@ func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
 type UnreachableError struct {
 	// Message says what happened at which URL.
 	Message string
-	// RetryAfter is the pause that the service asks for; 0 where it does not.
+	// RetryAfter is the pause that the service asks for; 0 where it does not. A retry that would come too late is not made.
 	RetryAfter time.Duration
+	// Code is the service's name for the reason, such as rate-exceeded or share-full, where it gave one.
+	Code string
 	// What the network or the other end of TLS said, if it was that.
 	cause error
 	// Whether a retry cannot help.

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
+
+// lockerPause is the longest that a Locker heeds a service that asks for a pause.
+const lockerPause = time.Minute
 
 // Locker is a [sync.Locker] for programs that expect one. [Client.Do] is better: it has a context, and errors.
 type Locker struct {
@@ -39,6 +43,9 @@ func (l *Locker) Lock() {
 			panic(err)
 		}
 		l.client.log.Warn("latchd: still waiting for a lock", "name", l.name, "why", err)
+		if failed := (*UnreachableError)(nil); errors.As(err, &failed) {
+			rest(l.client.closing, min(failed.RetryAfter, lockerPause))
+		}
 	}
 }
 

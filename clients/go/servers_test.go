@@ -2,11 +2,16 @@ package latchd
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -104,6 +109,43 @@ func startWith(t *testing.T, listen string, environment []string, arguments ...s
 	}
 	t.Cleanup(started.end)
 	return started
+}
+
+// ask sends a request of an operator, and reads the answer into a place.
+func (s *server) ask(t *testing.T, method, path string, query url.Values, body, into any, headers ...string) {
+	t.Helper()
+	var sent []byte
+	if body != nil {
+		var err error
+		sent, err = json.Marshal(body)
+		must(t, err)
+	}
+	request, err := http.NewRequest(method, s.url+path+"?"+query.Encode(), bytes.NewReader(sent))
+	must(t, err)
+	for n := 0; n+1 < len(headers); n += 2 {
+		request.Header.Set(headers[n], headers[n+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	must(t, err)
+	defer response.Body.Close()
+	told, err := io.ReadAll(response.Body)
+	must(t, err)
+	check(t, response.StatusCode < 300, "%s %s: %s", method, path, told)
+	if into != nil {
+		must(t, json.Unmarshal(told, into))
+	}
+}
+
+// freeze freezes for an hour.
+func (s *server) freeze(t *testing.T, target, match, reason string) {
+	t.Helper()
+	body := map[string]any{"reason": reason, "for_seconds": 3600, "match": match}
+	s.ask(t, "PUT", "/v1/freezes", url.Values{"target": {target}}, body, nil)
+}
+
+func (s *server) thaw(t *testing.T, target string) {
+	t.Helper()
+	s.ask(t, "DELETE", "/v1/freezes", url.Values{"target": {target}, "reason": {"done"}}, nil, nil)
 }
 
 func (s *server) kill() {

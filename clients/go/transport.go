@@ -42,7 +42,7 @@ type patience struct {
 	until moment
 	// How long one attempt may take.
 	attempt time.Duration
-	// The longest pause between two rounds.
+	// The longest pause between two rounds where a hold is at stake; 0: at least as long as the service asks for.
 	pause time.Duration
 	// Whether an attempt that takes longer ends the call: it stood open because it waits.
 	waits bool
@@ -161,8 +161,12 @@ func (t *transport) send(ctx context.Context, c call, p patience) (answer, error
 		if attempts%nodes == 0 {
 			// Spread, so that many clients of a service that comes back do not all knock at the same moment.
 			spread := pause/2 + rand.N(pause/2+1)
-			wait = min(max(spread, failed.RetryAfter), p.pause)
-			pause = min(2*pause, p.pause)
+			wait = max(spread, failed.RetryAfter)
+			longest := longestPause
+			if p.pause > 0 {
+				wait, longest = min(wait, p.pause), p.pause
+			}
+			pause = min(2*pause, longest)
 		}
 		if failed.final || min(p.until, p.ends).left() <= wait {
 			return answer{}, failed

@@ -53,6 +53,33 @@ func (h Holder) String() string {
 	return printable(fmt.Sprintf("%s since %s (token %d%s)", strings.Join(who, " "), since, h.Token, strings.Join(rest, "")))
 }
 
+// Freeze says that an operator has frozen names: nothing new is granted under them until its end.
+type Freeze struct {
+	// Target is the name that is frozen, or what all frozen names start with; empty where everything is.
+	Target string
+	// Match is name, prefix or everything.
+	Match string
+	// Reason is the operator's.
+	Reason string
+	// Remaining is for how long it went on when the service answered, unless an operator ends it sooner.
+	Remaining time.Duration
+	// Until is the same by the clock of the service.
+	Until time.Time
+}
+
+// String says what is frozen, until when and why.
+func (f Freeze) String() string {
+	what := strconv.Quote(f.Target) + " is"
+	switch f.Match {
+	case "everything":
+		what = "everything is"
+	case "prefix":
+		what = fmt.Sprintf("all names that start with %q are", f.Target)
+	}
+	until := f.Until.UTC().Format(time.DateTime)
+	return printable(fmt.Sprintf("%s frozen until %s UTC: %s", what, until, f.Reason))
+}
+
 // LockInfo is a lock and those who hold it.
 type LockInfo struct {
 	// Name of the lock.
@@ -65,6 +92,10 @@ type LockInfo struct {
 	QueueLength int
 	// Holders, oldest first.
 	Holders []Holder
+	// Frozen is what keeps it from being granted; nil if nothing does.
+	Frozen *Freeze
+	// DelayedFor is for how long nobody is granted it because of how its last hold ended; 0 without such a delay.
+	DelayedFor time.Duration
 }
 
 // BlockedBy is one step of a deadlock: who waits for whom. Whoever is waited for waits in the next step, and in the last

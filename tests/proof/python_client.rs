@@ -9,7 +9,13 @@ const APART: [&[&str]; 5] = [
     &["tests/test_fork.py"],
     &["tests/test_wait.py"],
     &["tests/test_answers.py", "tests/test_trouble.py"],
-    &["tests/test_aio_locks.py", "tests/test_aio_modes.py", "tests/test_aio_tasks.py", "tests/test_aio_trouble.py"],
+    &[
+        "tests/test_aio_locks.py",
+        "tests/test_aio_modes.py",
+        "tests/test_aio_operators.py",
+        "tests/test_aio_tasks.py",
+        "tests/test_aio_trouble.py",
+    ],
     &["tests/test_plugins.py"],
 ];
 

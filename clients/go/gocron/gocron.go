@@ -93,7 +93,7 @@ func NewElector(client *latchd.Client, name, value string, opts ...latchd.Option
 			case errors.Is(err, latchd.ErrClosed):
 				return
 			default:
-				pause(ctx, time.Second)
+				pause(ctx, pauseAfter(err))
 			}
 		}
 	}()
@@ -134,6 +134,15 @@ func (e *Elector) IsLeader(context.Context) error {
 func (e *Elector) Close() {
 	e.stop()
 	<-e.done
+}
+
+// pauseAfter is how long the service wants it to wait, within reason.
+func pauseAfter(err error) time.Duration {
+	asked := time.Duration(0)
+	if failed := (*latchd.UnreachableError)(nil); errors.As(err, &failed) {
+		asked = failed.RetryAfter
+	}
+	return min(max(asked, time.Second), time.Minute)
 }
 
 func pause(ctx context.Context, duration time.Duration) {

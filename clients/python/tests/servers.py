@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import http.server
+import json
 import os
 import pathlib
 import shutil
@@ -13,6 +14,7 @@ import tempfile
 import threading
 import time
 import typing
+import urllib.parse
 
 
 def binary() -> str:
@@ -46,6 +48,34 @@ class Server:
         line = self._process.stdout.readline()
         assert "listening on" in line, f"the server did not start: {line!r}"
         self.url = line.split()[-1]
+
+    def freeze(self, target: str, reason: str, seconds: float = 600, match: str = "name") -> None:
+        """As an operator does."""
+        said = {"reason": reason, "for_seconds": seconds, "match": match}
+        self._ask("PUT", f"/v1/freezes?{urllib.parse.urlencode({'target': target})}", said)
+
+    def thaw(self, target: str) -> None:
+        self._ask("DELETE", f"/v1/freezes?{urllib.parse.urlencode({'target': target})}", {"reason": "done"})
+
+    def lose(self, name: str, delay: float) -> None:
+        """Takes a lock with a delay, and lets its lease expire."""
+        session = self._ask("POST", "/session")["session_id"]
+        wanted = {"name": name, "lock_timeout_seconds": 0.05, "lock_delay_seconds": delay}
+        assert self._ask("POST", "/v1/lock", wanted, {"Cookie": f"ldlm-session={session}"})["locked"]
+        listing = f"/v1/locks?{urllib.parse.urlencode({'name': name})}"
+        while not self._ask("GET", listing)["locks"][0].get("delayed_for_seconds"):
+            time.sleep(0.01)
+
+    def _ask(
+        self, method: str, target: str, body: object = None, headers: typing.Mapping[str, str] | None = None
+    ) -> typing.Any:
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=60)
+        connection.request(method, target, None if body is None else json.dumps(body), dict(headers or {}))
+        answer = connection.getresponse()
+        said = json.load(answer)
+        connection.close()
+        assert answer.status < 300, said
+        return said
 
     @property
     def home(self) -> pathlib.Path:
@@ -176,6 +206,13 @@ class Between:
         self._closing.set()
         self._server.shutdown()
         self._server.server_close()
+
+
+def problem(status: int, code: str, detail: str, retry_after: int | None = None) -> bytes:
+    """A refusal of latchd as it goes over the wire."""
+    said = {"type": f"/docs/errors#{code}", "status": status, "detail": detail, "code": code}
+    more = "" if retry_after is None else f"\r\nRetry-After: {retry_after}"
+    return wire(status, json.dumps(said).encode(), f"application/problem+json{more}")
 
 
 def wire(status: int, content: bytes, kind: str = "application/json") -> bytes:

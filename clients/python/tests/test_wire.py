@@ -7,6 +7,16 @@ import pytest
 from latchd import asked, wire
 
 
+def test_freeze_is_shown_as_far_as_it_is_told() -> None:
+    for told in ({}, {"frozen": None}, {"frozen": "yes"}):
+        assert wire.Freeze.of(told) is None
+    until = "2026-11-30T06:00:00Z"
+    frozen = {"target": "a", "match": "name", "reason": "x\x1b", "remaining_seconds": 7.5, "until": until}
+    assert str(wire.Freeze.of({"frozen": frozen})) == "'a' is frozen until 2026-11-30 06:00:00 UTC: x\\x1b"
+    odd = wire.Freeze.of({"frozen": {"match": "everything", "remaining_seconds": 1e300, "until": 7}})
+    assert str(odd).startswith("everything is frozen until ")
+
+
 def test_session_lives_as_long_as_answer_or_cookie_says() -> None:
     def idle(cookie: str, **body: object) -> float:
         headers = {"date": "Sat, 21 Nov 2026 01:41:39 GMT", "set-cookie": cookie}

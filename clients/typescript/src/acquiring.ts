@@ -8,18 +8,12 @@ import type { Cancel, Reply } from "./connections.js";
 import { CutShort, HoldEnded, Refused, SessionEnded, WouldDeadlock, messageOf } from "./errors.js";
 import { longestWaitMs } from "./refusals.js";
 import type { Service } from "./service.js";
-import { PAUSE_MS } from "./transport.js";
 import type { Answer, Call, Patience } from "./transport.js";
 import { shownNames } from "./wanted.js";
 import type { Wanted } from "./wanted.js";
-import { WAIT_TIMEOUT, deadlockOf, errorOf, leaseEnd, longestMs } from "./wire.js";
-import type { Granted, Json, Session } from "./wire.js";
+import { WAIT_TIMEOUT, deadlockOf, describeFreeze, errorOf, freezeOf, leaseEnd, longestMs, quoted } from "./wire.js";
+import type { Freeze, Granted, Json, Session } from "./wire.js";
 
-/**
- * The longest that one request of a wait stays open: less than the idle timeout of balancers (60 s is common). The next
- * request has the same idempotency key, and so keeps the place in the queue.
- */
-export const SLICE_MS = 50_000;
 /** How long after the end of a wait its result may still arrive. */
 const RESULT_GRACE_MS = 300;
 /** The time limit of a call that tries once. */
@@ -63,8 +57,8 @@ export class Wait {
   /** For a request that waits, or for one that does not. */
   patience(service: Service, waits = false): Patience {
     const usual = service.usual();
-    const attemptMs = waits ? SLICE_MS : usual.attemptMs;
-    return { untilMs: this.#untilMs ?? usual.untilMs, attemptMs, pauseMs: PAUSE_MS, waits, endsMs: this.endsMs };
+    const attemptMs = waits ? service.sliceMs : usual.attemptMs;
+    return { untilMs: this.#untilMs ?? usual.untilMs, attemptMs, waits, endsMs: this.endsMs };
   }
 }
 
@@ -79,13 +73,20 @@ export function learnLongestWait(service: Service, refused: Refused, body: Json)
   service.longestWaitMs = longest;
 }
 
-/** The hold; `null`: the wait ended without it. */
+/** What came of a request for a lock: the hold, the freeze that it ended under, or nothing. */
+export type Outcome = Granted | Freeze | null;
+
+export function isGranted(outcome: Outcome): outcome is Granted {
+  return outcome !== null && "fencingToken" in outcome;
+}
+
+/** The hold; otherwise the wait ended without it. */
 export async function acquire(
   service: Service,
   wanted: Wanted,
   wait: Wait,
   signal: AbortSignal | undefined,
-): Promise<Granted | null> {
+): Promise<Outcome> {
   for (let sessions = 1; ; ) {
     signal?.throwIfAborted();
     const cancel = signal && { signal };
@@ -94,12 +95,12 @@ export async function acquire(
     const body = { ...wanted.body, ...wait.asked(service) };
     try {
       const answer = await ask(service, wanted, body, session, wait, signal);
-      const granted = await trusted(service, wanted, answer, session, wait);
-      if (granted !== null && signal?.aborted) {
-        releaseUnwanted(service, granted);
+      const outcome = await trusted(service, wanted, answer, session, wait);
+      if (isGranted(outcome) && signal?.aborted) {
+        releaseUnwanted(service, outcome);
         signal.throwIfAborted();
       }
-      if (granted !== null || wait.isOver) return granted;
+      if (isGranted(outcome) || wait.isOver) return outcome;
     } catch (error) {
       if (error instanceof SessionEnded) {
         service.end(session, "its session has ended");
@@ -131,13 +132,25 @@ async function ask(
   const late = (reply: Reply) => releaseLate(service, wanted, reply, session);
   const cancel: Cancel | undefined = signal && { signal, late };
   const waits = "wait_timeout_seconds" in body;
-  for (;;) {
+  for (let isTold = false; ; ) {
     try {
       return await service.transport.send(call, wait.patience(service, waits), cancel);
     } catch (error) {
       if (!(error instanceof CutShort) || !waits || wait.hasEnded) throw error;
     }
+    isTold ||= await tellOfFreeze(service, names);
   }
+}
+
+/** Warns of what a long wait waits for, if that is the end of a freeze; whether it is. */
+async function tellOfFreeze(service: Service, names: Wanted["names"]): Promise<boolean> {
+  for (const name of names) {
+    const freeze = (await service.look(name))?.frozen ?? null;
+    if (freeze === null) continue;
+    service.warn(`waiting for ${quoted(name)}: ${describeFreeze(freeze)}`);
+    return true;
+  }
+  return false;
 }
 
 /**
@@ -150,7 +163,7 @@ async function trusted(
   answer: Answer,
   session: Session,
   wait: Wait,
-): Promise<Granted | null> {
+): Promise<Outcome> {
   const told = answer.body;
   const cycle = deadlockOf(told);
   if (cycle !== null) throw new WouldDeadlock(wanted.names[0], cycle);
@@ -159,7 +172,7 @@ async function trusted(
     throw new Refused(`${shownNames(wanted.names)}: ${error.message}`, 200, error.code);
   }
   const granted = grantedOf(wanted, told, session, answer.sentMs);
-  if (granted === null) return null;
+  if (granted === null) return freezeOf(told);
   const longest = longestMs(granted);
   if (leftMs(granted.untilMs) >= (longest * 3) / 4) return granted;
   // It takes its time even where the wait is just over.

@@ -6,11 +6,11 @@ import * as asked from "./asked.js";
 import { learnLongestWait } from "./acquiring.js";
 import type { Wait } from "./acquiring.js";
 import { leftMs, nowMs } from "./clock.js";
-import { CutShort, LockLost, NotAcquired, Refused, SessionEnded, WouldDeadlock } from "./errors.js";
+import { CutShort, Frozen, LockLost, NotAcquired, Refused, SessionEnded, WouldDeadlock } from "./errors.js";
 import type { Service } from "./service.js";
 import type { Answer, Call } from "./transport.js";
-import { quoted, WAIT_TIMEOUT, deadlockOf, errorOf, leaseEnd, longestMs, milliseconds, object } from "./wire.js";
-import type { Granted, Json } from "./wire.js";
+import { quoted, WAIT_TIMEOUT, deadlockOf, errorOf, freezeOf, leaseEnd, longestMs, milliseconds, object } from "./wire.js";
+import type { Freeze, Granted, Json } from "./wire.js";
 
 /**
  * A hold that another session has now; `Client.adopt` takes it up there. What opens it is a secret, which is in no printed
@@ -81,7 +81,7 @@ export async function upgrade(service: Service, hold: Granted, wait: Wait, signa
       const answer = await service.transport.send(call, wait.patience(service, waits), signal && { signal });
       if (answer.body["locked"]) return changed(hold, answer);
       refuse(hold, answer.body);
-      if (wait.isOver) throw new NotAcquired(hold.names[0], [], 0, "others share it");
+      if (wait.isOver) throw notUpgraded(hold, freezeOf(answer.body));
     } catch (error) {
       if (error instanceof CutShort) {
         // The next attempt takes the place of this one.
@@ -93,6 +93,10 @@ export async function upgrade(service: Service, hold: Granted, wait: Wait, signa
       }
     }
   }
+}
+
+function notUpgraded({ names: [name] }: Granted, freeze: Freeze | null): NotAcquired {
+  return freeze ? new Frozen(name, freeze) : new NotAcquired(name, [], 0, "others share it");
 }
 
 function refuse(hold: Granted, told: Json): void {

@@ -2,24 +2,23 @@
 
 import { setMaxListeners } from "node:events";
 
-import { Wait, acquire } from "./acquiring.js";
+import { Wait, acquire, isGranted } from "./acquiring.js";
+import type { Outcome } from "./acquiring.js";
 import * as changing from "./changing.js";
 import type { Transferred } from "./changing.js";
-import { nowMs } from "./clock.js";
 import { Leadership, lookUp } from "./election.js";
 import type { Leader } from "./election.js";
 import { enclosingNames, isInTheWay } from "./enclosing.js";
-import { CutShort, LatchdError, NotAcquired } from "./errors.js";
+import { CutShort, Frozen, NotAcquired } from "./errors.js";
 import { Hold, during } from "./hold.js";
 import { described } from "./identity.js";
 import type { AdoptOptions, ClientOptions, ElectOptions, LockOptions, Names, TryOptions } from "./options.js";
 import { Service } from "./service.js";
 import { campaignOf, requireLease, requireWait, wantedOf } from "./wanted.js";
 import type { Wanted } from "./wanted.js";
-import type { Granted, LockInfo } from "./wire.js";
+import { quoted } from "./wire.js";
+import type { Freeze, Granted, LockInfo } from "./wire.js";
 
-/** The time limit for asking who holds a lock that was not acquired. */
-const LOOK_MS = 1000;
 const LEAD_MS = 10_000;
 
 /** What runs under a lock. The signal aborts when the lock is lost. */
@@ -55,8 +54,8 @@ export class Client implements AsyncDisposable {
    * Whatever the service does, the wait has ended a second after `waitMs`; without a wait it takes two seconds at most.
    *
    * @throws {@link NotAcquired} if it was not to be had in that time, which tells who holds it or that no answer came;
-   * {@link WouldDeadlock}, which is one of these, if the wait could not end; {@link Unreachable} if no node is there or
-   * can work now; {@link Refused} if the service will not do it; the reason of `signal` if that aborts.
+   * of these, {@link Frozen} if an operator has frozen it for longer, and {@link WouldDeadlock} if the wait could not end;
+   * {@link Unreachable} if no node is there or can work now; {@link Refused} if the service will not do it; the reason of `signal` if that aborts.
    */
   async lock(names: Names, options: LockOptions = {}): Promise<Hold> {
     const { waitMs = Infinity, size = 1 } = options;
@@ -71,10 +70,10 @@ export class Client implements AsyncDisposable {
     return this.lock(names, { ...options, mode: "shared" });
   }
 
-  /** Takes a lock, or several, if all are free now; else `null`. */
+  /** Takes a lock, or several, if all are free now; else `null`. A frozen one is not free, whoever holds it. */
   async tryLock(names: Names, options: TryOptions = {}): Promise<Hold | null> {
-    const granted = await this.#acquire(wantedOf(names, options), { ...options, waitMs: 0 });
-    return granted && new Hold(this.#service, granted, options.onLost);
+    const outcome = await this.#acquire(wantedOf(names, options), { ...options, waitMs: 0 });
+    return isGranted(outcome) ? new Hold(this.#service, outcome, options.onLost) : null;
   }
 
   /**
@@ -151,18 +150,18 @@ export class Client implements AsyncDisposable {
   }
 
   async #must(wanted: Wanted, how: Acquiring): Promise<Granted> {
-    let granted: Granted | null;
+    let outcome: Outcome;
     try {
-      granted = await this.#acquire(wanted, how);
+      outcome = await this.#acquire(wanted, how);
     } catch (error) {
       if (!(error instanceof CutShort) || how.waitMs === 0) throw error;
       throw new NotAcquired(wanted.names[0], [], 0, error.message, { cause: error });
     }
-    if (granted === null) throw await this.#notAcquired(wanted);
-    return granted;
+    if (!isGranted(outcome)) throw await this.#notAcquired(wanted, outcome);
+    return outcome;
   }
 
-  async #acquire(wanted: Wanted, how: Acquiring): Promise<Granted | null> {
+  async #acquire(wanted: Wanted, how: Acquiring): Promise<Outcome> {
     requireWait(how.waitMs);
     const metadata = described(this.#metadata, how.metadata);
     const body = Object.keys(metadata).length > 0 ? { ...wanted.body, metadata } : wanted.body;
@@ -178,33 +177,28 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  /** What there is to know for a message; `null` if that takes long. */
-  async #look(name: string): Promise<LockInfo | null> {
-    const endsMs = nowMs() + LOOK_MS;
-    const patience = { ...this.#service.usual(), untilMs: nowMs(), attemptMs: LOOK_MS, endsMs };
-    try {
-      return await this.#service.show(name, patience);
-    } catch (error) {
-      if (error instanceof LatchdError) return null;
-      throw error;
-    }
-  }
-
   /** It would wait for itself. */
   async #refuseOwnDeadlock({ places }: Wanted): Promise<void> {
     const enclosing = enclosingNames();
     for (const { name, isShared } of places.filter((place) => enclosing.has(place.name))) {
-      const found = await this.#look(name);
+      const found = await this.#service.look(name);
       if (found !== null && isInTheWay(found, isShared)) throw this.#held(found, isShared);
     }
   }
 
-  async #notAcquired({ names, places }: Wanted): Promise<NotAcquired> {
+  async #notAcquired({ names, places }: Wanted, freeze: Freeze | null): Promise<NotAcquired> {
+    let note = "";
     for (const { name, isShared } of places) {
-      const found = await this.#look(name);
-      if (found !== null && found.holders.length > 0) return this.#held(found, isShared);
+      const found = await this.#service.look(name);
+      if (found !== null && found.holders.length > 0) {
+        return freeze ? new Frozen(name, freeze, found.holders, found.queueLength) : this.#held(found, isShared);
+      }
+      if (found?.delayedForMs && !note) {
+        const left = Math.round(found.delayedForMs / 1000);
+        note = `${quoted(name)} is not granted for ${left} s, because of how its last hold ended`;
+      }
     }
-    return new NotAcquired(names[0], [], 0);
+    return freeze ? new Frozen(names[0], freeze) : new NotAcquired(names[0], [], 0, note);
   }
 
   #held(found: LockInfo, isShared: boolean): NotAcquired {

@@ -3,6 +3,8 @@
 import * as os from "node:os";
 import { performance } from "node:perf_hooks";
 
+/** The last moment that a `Date` has. */
+const LAST_DATE_MS = 8.64e15;
 /** The longest timer, because timers stop during a suspension. */
 const SLICE_MS = 1000;
 /** A difference that the steps of the two clocks explain: `/proc/uptime` has hundredths of a second. */
@@ -46,6 +48,11 @@ export function leftMs(moment: number): number {
 /** The wall clock so long ago, for messages only. */
 export function wallTimeBefore(ms: number): string {
   return new Date(Date.now() - ms).toISOString().replace(/[.]\d+Z$/, "Z");
+}
+
+/** The wall clock so long from now, as far as dates go. */
+export function wallTimeAfter(ms: number): Date {
+  return new Date(Math.min(Date.now() + ms, LAST_DATE_MS));
 }
 
 /** Waits until that moment or until `wake` aborts. With `unref` the process may end meanwhile. */

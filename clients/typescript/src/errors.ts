@@ -1,7 +1,7 @@
 /** The errors of this package. */
 
-import { describeHolder, describeStep, quoted } from "./wire.js";
-import type { BlockedBy, Holder } from "./wire.js";
+import { describeFreeze, describeHolder, describeStep, quoted } from "./wire.js";
+import type { BlockedBy, Freeze, Holder } from "./wire.js";
 
 /** How many holders a message names. */
 const SHOWN_MAX = 3;
@@ -44,6 +44,20 @@ function notAcquired(lockName: string, holders: readonly Holder[], queueLength: 
   return note ? `${message} (${note})` : message;
 }
 
+/** An operator has frozen the lock, and the freeze outlasts the wait. */
+export class Frozen extends NotAcquired {
+  static {
+    this.prototype.name = "Frozen";
+  }
+  /** Its target, reason and end. */
+  readonly freeze: Freeze;
+
+  constructor(lockName: string, freeze: Freeze, holders: readonly Holder[] = [], queueLength = 0) {
+    super(lockName, holders, queueLength, describeFreeze(freeze));
+    this.freeze = freeze;
+  }
+}
+
 /**
  * The service will not wait, because the wait could not end: each of these waits for the next one, and the last for the
  * first. Release something, or take all of the locks at once.
@@ -84,13 +98,16 @@ export class Unreachable extends LatchdError {
   static {
     this.prototype.name = "Unreachable";
   }
-  /** The delay before a retry that the service asks for, in milliseconds. */
+  /** The delay before a retry that the service asks for, in milliseconds. A retry that would come too late is not made. */
   readonly retryAfterMs: number;
   /** Whether a retry may help. */
   readonly mayPass: boolean;
+  /** The service's name for the reason, such as `rate-exceeded` or `share-full`, where it gave one. */
+  readonly code: string | undefined;
 
-  constructor(message: string, retryAfterMs = 0, mayPass = true, options?: ErrorOptions) {
+  constructor(message: string, retryAfterMs = 0, mayPass = true, options?: ErrorOptions & { readonly code?: string }) {
     super(message, options);
+    this.code = options?.code;
     this.retryAfterMs = retryAfterMs;
     this.mayPass = mayPass;
   }

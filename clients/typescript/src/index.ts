@@ -15,7 +15,7 @@ export type { Transferred } from "./changing.js";
 export { Client } from "./client.js";
 export type { Work } from "./client.js";
 export type { Leader, Leadership } from "./election.js";
-export { LatchdError, LockLost, NotAcquired, Refused, Unreachable, WouldDeadlock } from "./errors.js";
+export { Frozen, LatchdError, LockLost, NotAcquired, Refused, Unreachable, WouldDeadlock } from "./errors.js";
 export type { Hold } from "./hold.js";
 export type {
   AdoptOptions,
@@ -29,4 +29,4 @@ export type {
   TryOptions,
   UpgradeOptions,
 } from "./options.js";
-export type { BlockedBy, Holder, LockInfo } from "./wire.js";
+export type { BlockedBy, Freeze, Holder, LockInfo } from "./wire.js";

@@ -28,7 +28,10 @@ export function refusalOf(url: string, told: Told, unauthorized: string): Latchd
   if ((status === 400 || status === 404) && isOfOlderService(said)) {
     return new Refused(`${message}; the service is older than what is asked of it`, status);
   }
-  if (PASSING.includes(status)) return new Unreachable(message, retryAfterMs(told.headers));
+  const code = codeOf(body);
+  if (PASSING.includes(status)) {
+    return new Unreachable(message, retryAfterMs(told.headers), true, code === undefined ? {} : { code });
+  }
   if (body === null) return new Refused(message, status);
   // A refused credential is a 401 too, and a proxy may have one of its own: this is what latchd says of sessions.
   if (status === 401 && String(body["error"]).startsWith("session ")) return new SessionEnded(message, status);
@@ -39,7 +42,12 @@ export function refusalOf(url: string, told: Told, unauthorized: string): Latchd
   }
   if (status === 404 && body["code"] === NOT_FOUND && "message" in body) return new HoldGone(message, status);
   if (status === 410 && Number.isInteger(body["code"]) && "message" in body) return new HoldEnded(message, status);
-  return new Refused(message, status);
+  return new Refused(message, status, code);
+}
+
+/** The service's name for it: in a problem document, and beside the number of sessions v1. */
+function codeOf(body: Json | null): string | undefined {
+  return [body?.["reason"], body?.["code"]].find((each) => typeof each === "string");
 }
 
 function problem(message: string, status: number, code: string): Refused {

@@ -9,7 +9,7 @@ import type { Cancel } from "./connections.js";
 import { LatchdError, Refused, messageOf } from "./errors.js";
 import type { ClientOptions } from "./options.js";
 import { Owner, Sessions } from "./sessions.js";
-import { PAUSE_MS, Transport } from "./transport.js";
+import { Transport } from "./transport.js";
 import type { Answer, Patience } from "./transport.js";
 import { ofHold } from "./wanted.js";
 import { lockInfoOf, object, sessionOf } from "./wire.js";
@@ -17,6 +17,8 @@ import type { Granted, LockInfo, Session } from "./wire.js";
 
 /** The longest that a caller lets another one open the session of both, before it does so itself within its own time. */
 const JOIN_MS = 1000;
+/** The time limit for asking what is known of a lock, for a message. */
+const LOOK_MS = 1000;
 const CLOSED = "the client is closed";
 
 /** Whatever renews a hold. */
@@ -35,6 +37,11 @@ export class Service {
   readonly warn: (message: string) => void;
   /** The longest wait that the service allows, as far as it is known; at first the default of `locks.wait_max`. */
   longestWaitMs = 86_400_000;
+  /**
+   * The longest that one request of a wait stays open: less than the idle timeout of balancers (60 s is common). The next
+   * request has the same idempotency key, and so keeps the place in the queue.
+   */
+  sliceMs = 50_000;
   isClosed = false;
   readonly #opening = new Map<Owner, AbortController>();
 
@@ -149,9 +156,20 @@ export class Service {
     return found === undefined ? null : lockInfoOf(object(found));
   }
 
+  /** What there is to know of a lock for a message; `null` if that takes long. */
+  async look(name: string): Promise<LockInfo | null> {
+    const endsMs = nowMs() + LOOK_MS;
+    try {
+      return await this.show(name, { ...this.usual(), untilMs: nowMs(), attemptMs: LOOK_MS, endsMs });
+    } catch (error) {
+      if (error instanceof LatchdError) return null;
+      throw error;
+    }
+  }
+
   usual(): Patience {
     const untilMs = nowMs() + this.patienceMs;
-    return { untilMs, attemptMs: this.timeoutMs, pauseMs: PAUSE_MS, waits: false, endsMs: Infinity };
+    return { untilMs, attemptMs: this.timeoutMs, waits: false, endsMs: Infinity };
   }
 }
 

@@ -11,8 +11,8 @@ import { COOKIE } from "./wire.js";
 import type { Headers, Json } from "./wire.js";
 
 const FIRST_PAUSE_MS = 50;
-/** The longest pause between two rounds, unless a call has another. */
-export const PAUSE_MS = 2000;
+/** The longest pause between two rounds, unless a call has another or the service asks for a longer one. */
+const PAUSE_MS = 2000;
 
 /** A request; the same for every attempt. */
 export interface Call {
@@ -33,8 +33,8 @@ export interface Patience {
   readonly untilMs: number;
   /** How long one attempt may take. */
   readonly attemptMs: number;
-  /** The longest pause between two rounds. */
-  readonly pauseMs: number;
+  /** The longest pause between two rounds where a hold is at stake; absent: at least as long as the service asks for. */
+  readonly pauseMs?: number;
   /** Whether an attempt that takes longer ends the call: it stood open because it waits. */
   readonly waits: boolean;
   /** Nothing goes on after this moment, whatever the other end does. */
@@ -104,8 +104,8 @@ export class Transport {
       if (attempts % count === 0) {
         // Spread, so that many clients of a service that comes back do not all knock at the same moment.
         restMs = Math.max(pauseMs * (0.5 + Math.random() / 2), error.retryAfterMs);
-        restMs = Math.min(restMs, patience.pauseMs);
-        pauseMs = Math.min(pauseMs * 2, patience.pauseMs);
+        restMs = Math.min(restMs, patience.pauseMs ?? Infinity);
+        pauseMs = Math.min(pauseMs * 2, patience.pauseMs ?? PAUSE_MS);
       }
       const next = nowMs() + restMs;
       if (!error.mayPass || next >= Math.min(patience.untilMs, patience.endsMs)) throw error;

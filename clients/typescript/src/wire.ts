@@ -1,6 +1,6 @@
 /** Sessions v1 and the listing of locks as JSON; nothing here sends anything. */
 
-import { wallTimeBefore } from "./clock.js";
+import { wallTimeAfter, wallTimeBefore } from "./clock.js";
 
 export type Json = { readonly [field: string]: unknown };
 
@@ -28,6 +28,20 @@ export interface Holder {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** An operator has frozen names: nothing new is granted under them until the end. */
+export interface Freeze {
+  /** The name that is frozen, or what all frozen names start with; empty where everything is. */
+  readonly target: string;
+  /** `name`, `prefix` or `everything`. */
+  readonly match: string;
+  /** The operator's. */
+  readonly reason: string;
+  /** For how long it went on when the service answered, unless an operator ends it sooner. */
+  readonly remainingMs: number;
+  /** The same by the clock of the service. */
+  readonly until: Date;
+}
+
 /** A lock and those who hold it. */
 export interface LockInfo {
   readonly name: string;
@@ -39,6 +53,10 @@ export interface LockInfo {
   readonly queueLength: number;
   /** Oldest first. */
   readonly holders: readonly Holder[];
+  /** What keeps it from being granted; `null`: nothing does. */
+  readonly frozen: Freeze | null;
+  /** For how long nobody is granted it because of how its last hold ended; `null` without such a delay. */
+  readonly delayedForMs: number | null;
 }
 
 /**
@@ -121,6 +139,24 @@ export function lockInfoOf(found: Json): LockInfo {
     mode: String(found["mode"] ?? ""),
     queueLength: Number(found["queue_length"]),
     holders: list(found["holders"]).map(holderOf),
+    frozen: freezeOf(found),
+    delayedForMs: milliseconds(found["delayed_for_seconds"]),
+  };
+}
+
+/** The freeze that an answer tells of; `null` where nothing is frozen. */
+export function freezeOf(told: Json): Freeze | null {
+  const found = told["frozen"];
+  if (typeof found !== "object" || found === null) return null;
+  const { target, match, reason, remaining_seconds, until } = found as Json;
+  const remainingMs = milliseconds(remaining_seconds) ?? 0;
+  const moment = new Date(String(until));
+  return {
+    target: String(target ?? ""),
+    match: String(match ?? ""),
+    reason: String(reason ?? ""),
+    remainingMs,
+    until: Number.isNaN(moment.getTime()) ? wallTimeAfter(remainingMs) : moment,
   };
 }
 
@@ -173,6 +209,14 @@ export function describeHolder(holder: Holder): string {
   const more = Object.entries(rest).map(([key, value]) => `, ${key}=${value}`);
   const since = wallTimeBefore(holder.heldForMs);
   return printable(`${who || "somebody"} since ${since} (token ${holder.fencingToken}${more.join("")})`);
+}
+
+/** What is frozen, until when and why. */
+export function describeFreeze({ target, match, reason, until }: Freeze): string {
+  let what = `${quoted(target)} is`;
+  if (match === "prefix") what = `all names that start with ${quoted(target)} are`;
+  if (match === "everything") what = "everything is";
+  return `${what} frozen until ${until.toISOString().slice(0, 19).replace("T", " ")} UTC: ${printable(reason)}`;
 }
 
 export function describeStep(step: BlockedBy): string {

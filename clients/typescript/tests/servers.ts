@@ -181,6 +181,13 @@ export function wire(status: number, content: Buffer | string, kind = "applicati
   return Buffer.concat([Buffer.from(`HTTP/1.1 ${status} So\r\n${head}\r\n\r\n`), body]);
 }
 
+/** A refusal of latchd as it goes over the wire. */
+export function problem(status: number, code: string, detail: string, retryAfterSeconds?: number): Buffer {
+  const more = retryAfterSeconds === undefined ? "" : `\r\nRetry-After: ${retryAfterSeconds}`;
+  const said = { type: `/docs/errors#${code}`, status, detail, code };
+  return wire(status, JSON.stringify(said), `application/problem+json${more}`);
+}
+
 /** Loses the first answer to each of these paths, after so long: the request is done, the client does not hear of it. */
 export function losing(paths: readonly string[], afterMs = 0): Change {
   const left = new Set(paths);

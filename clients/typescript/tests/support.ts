@@ -57,6 +57,31 @@ export async function force(server: Server, name: string): Promise<void> {
   assert.equal(ended.status, 200, await ended.text());
 }
 
+/** Asks as an operator does, or as another client. */
+export async function ask(
+  { url }: Server,
+  method: string,
+  path: string,
+  query: Record<string, string> = {},
+  body?: object,
+  headers: Record<string, string> = {},
+): Promise<Record<string, unknown>> {
+  const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+  const answer = await fetch(`${url}${path}?${new URLSearchParams(query)}`, { method, headers, ...sent });
+  const told = await answer.text();
+  assert.ok(answer.ok, told);
+  return JSON.parse(told) as Record<string, unknown>;
+}
+
+/** Freezes for an hour. */
+export async function freeze(server: Server, target: string, reason: string, match = "name"): Promise<void> {
+  await ask(server, "PUT", "/v1/freezes", { target }, { reason, for_seconds: 3600, match });
+}
+
+export async function thaw(server: Server, target: string): Promise<void> {
+  await ask(server, "DELETE", "/v1/freezes", { target, reason: "done" });
+}
+
 /** How long it took, in milliseconds. */
 export async function duration(work: () => Promise<unknown>): Promise<number> {
   const begun = performance.now();

@@ -79,7 +79,8 @@ test("holder shows the process that fits into the limits, unless it is told what
 
 test("wait for the lock that the program runs under is a deadlock with oneself", () => {
   const holder = { fencingToken: 7, dialect: "", heldForMs: 0, remainingMs: null, owner: null, metadata: {} };
-  const found = { name: "outer", size: 1, mode: "shared", queueLength: 0, holders: [holder] };
+  const none = { frozen: null, delayedForMs: null };
+  const found = { name: "outer", size: 1, mode: "shared", queueLength: 0, holders: [holder], ...none };
   Object.assign(process.env, { LATCHD_LOCK_NAME: "outer", LATCHD_FENCING_TOKEN: "7" });
   assert.deepEqual([...enclosingNames()], ["outer"]);
   assert.ok(isInTheWay(found, false) && !isInTheWay(found, true));

@@ -10,14 +10,16 @@ A hold is renewed by a thread of its own. `errors` says what can go wrong.
 from .changing import Transferred
 from .client import Client
 from .election import Leader
-from .errors import LatchdError, LockLost, NotAcquired, Refused, Unreachable, WouldDeadlock, WrongProcess
+from .errors import Frozen, LatchdError, LockLost, NotAcquired, Refused, Unreachable, WouldDeadlock, WrongProcess
 from .hold import Hold
 from .leadership import Leadership
-from .wire import BlockedBy, Holder, LockInfo
+from .wire import BlockedBy, Freeze, Holder, LockInfo
 
 __all__ = [
     "BlockedBy",
     "Client",
+    "Freeze",
+    "Frozen",
     "Hold",
     "Holder",
     "LatchdError",

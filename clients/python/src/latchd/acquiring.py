@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import uuid
 
 from . import asked, clock
@@ -11,8 +12,10 @@ from .nodes import Answer, Call, Patience
 from .service import Service
 from .steps import Steps
 from .wanted import Wanted
-from .wire import WAIT_TIMEOUT, Granted, Json, Session, deadlock, lease_end, longest_wait
+from .wire import WAIT_TIMEOUT, Freeze, Granted, Json, LockInfo, Session, deadlock, lease_end, longest_wait
 from .withdrawing import Pending
+
+log = logging.getLogger("latchd")
 
 #: The longest that one request of a wait stays open: less than the idle timeout of balancers (60 s is common). The next
 #: request has the same idempotency key, and so keeps the place in the queue.
@@ -24,6 +27,8 @@ _ONCE_SECONDS = 2.0
 _SHORTEST_SECONDS = 1.0
 #: How many sessions may end while one lock is acquired; more are an error.
 _SESSIONS_MAX = 3
+#: The time limit for asking what is known of a lock, for a message.
+_LOOK_SECONDS = 1.0
 _FOREVER = float("inf")
 
 
@@ -61,8 +66,9 @@ class Wait:
         )
 
 
-def acquire(service: Service, wanted: Wanted, wait: Wait, pending: Pending) -> Steps[Granted | None]:
-    """The hold; None: the wait ended without it. Interrupted, it leaves in `pending` what `withdraw` needs."""
+def acquire(service: Service, wanted: Wanted, wait: Wait, pending: Pending) -> Steps[Granted | Freeze | None]:
+    """The hold; None: the wait ended without it, under a freeze perhaps. Interrupted, it leaves in `pending` what `withdraw`
+    needs."""
     with service.sessions.in_use():
         try:
             return (yield from _acquire(service, wanted, wait, pending))
@@ -73,7 +79,17 @@ def acquire(service: Service, wanted: Wanted, wait: Wait, pending: Pending) -> S
             raise
 
 
-def _acquire(service: Service, wanted: Wanted, wait: Wait, pending: Pending) -> Steps[Granted | None]:
+def look(service: Service, name: str) -> Steps[LockInfo | None]:
+    """What is known of a lock, for a message; None if it takes long."""
+    service.here()
+    ends = clock.now() + _LOOK_SECONDS
+    try:
+        return (yield from service.show(name, Patience(clock.now(), _LOOK_SECONDS, ends=ends)))
+    except LatchdError:
+        return None
+
+
+def _acquire(service: Service, wanted: Wanted, wait: Wait, pending: Pending) -> Steps[Granted | Freeze | None]:
     sessions = 0
     while True:
         # Time may be left: the service limits waits, and a lease may expire before its grant arrives.
@@ -106,7 +122,7 @@ def _acquire(service: Service, wanted: Wanted, wait: Wait, pending: Pending) -> 
                 raise
             service.longest_wait = longest
             continue
-        if granted is not None or clock.left(wait.over) == 0:
+        if isinstance(granted, Granted) or clock.left(wait.over) == 0:
             return granted
 
 
@@ -116,6 +132,7 @@ def _ask(service: Service, wanted: Wanted, body: Json, wait: Wait, pending: Pend
     check = asked.elected(wanted.names[0]) if is_election else asked.lock(wanted.names)
     session = None if pending.session is None else pending.session.id
     pending.call = call = Call("POST", wanted.path, body, session, str(uuid.uuid4()), check, wanted.query)
+    is_told = False
     while True:
         waits = "wait_timeout_seconds" in body
         try:
@@ -123,9 +140,22 @@ def _ask(service: Service, wanted: Wanted, body: Json, wait: Wait, pending: Pend
         except CutShort:
             if not waits or clock.left(wait.ends) == 0:
                 raise
+            is_told = is_told or (yield from _tell_of_freeze(service, wanted))
 
 
-def _trusted(service: Service, wanted: Wanted, answer: Answer, session: Session, wait: Wait) -> Steps[Granted | None]:
+def _tell_of_freeze(service: Service, wanted: Wanted) -> Steps[bool]:
+    """Logs what a long wait waits for, if that is the end of a freeze; whether it is."""
+    for name in wanted.names:
+        found = yield from look(service, name)
+        if found is not None and found.frozen is not None:
+            log.warning("waiting for %r: %s", name, found.frozen)
+            return True
+    return False
+
+
+def _trusted(
+    service: Service, wanted: Wanted, answer: Answer, session: Session, wait: Wait
+) -> Steps[Granted | Freeze | None]:
     """The hold, with most of its lease left. A wait may have been granted at any time since it began, so a lease
     that may be older is renewed first."""
     told = answer.body
@@ -135,7 +165,7 @@ def _trusted(service: Service, wanted: Wanted, answer: Answer, session: Session,
     if isinstance(error, dict) and error.get("code") != WAIT_TIMEOUT:
         raise Refused(f"{wanted.shown}: {error.get('message')}", 200, str(error.get("code")))
     if not told.get("locked", told.get("elected")):
-        return None
+        return Freeze.of(told)
     longest = min(wanted.lease, session.idle_seconds)
     until = lease_end(told, longest, answer.sent)
     key, token = str(told["key"]), int(told["fencing_token"])

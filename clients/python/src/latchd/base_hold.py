@@ -12,11 +12,11 @@ from collections.abc import Callable
 from . import changing, clock
 from .acquiring import Wait
 from .changing import Transferred
-from .errors import HoldGone, LatchdError, LockLost, NotAcquired, SessionEnded, Unreachable, WouldDeadlock
+from .errors import Frozen, HoldGone, LatchdError, LockLost, NotAcquired, SessionEnded, Unreachable, WouldDeadlock
 from .keeper import TOO_LATE, Keeper
 from .service import Service
 from .steps import Flag, Steps, Until
-from .wire import Granted
+from .wire import Freeze, Granted
 
 log = logging.getLogger("latchd")
 
@@ -117,6 +117,8 @@ class BaseHold:
             changed = yield from changing.upgrade(keeper.service, keeper.granted, wait)
             if isinstance(changed, list):
                 raise WouldDeadlock(self.name, changed)
+            if isinstance(changed, Freeze):
+                raise Frozen(self.name, changed, [], 0)
             if changed is None:
                 raise NotAcquired(self.name, [], 0, "others share it")
             keeper.granted = changed

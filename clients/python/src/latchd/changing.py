@@ -11,7 +11,7 @@ from .errors import CutShort, Refused
 from .nodes import Answer, Call
 from .service import Service
 from .steps import Steps
-from .wire import WAIT_TIMEOUT, BlockedBy, Granted, deadlock, longest_wait
+from .wire import WAIT_TIMEOUT, BlockedBy, Freeze, Granted, deadlock, longest_wait
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +34,9 @@ def downgrade(service: Service, hold: Granted) -> Steps[Granted]:
     return _changed(hold, answer, is_shared=True)
 
 
-def upgrade(service: Service, hold: Granted, wait: Wait) -> Steps[Granted | list[BlockedBy] | None]:
-    """The hold, exclusive from now on; None: others still shared it at the end of the wait. A list: the deadlock that the
-    wait would have been."""
+def upgrade(service: Service, hold: Granted, wait: Wait) -> Steps[Granted | Freeze | list[BlockedBy] | None]:
+    """The hold, exclusive from now on; None: others still shared it at the end of the wait; a freeze: it was frozen then. A
+    list: the deadlock that the wait would have been."""
     while True:
         seconds = min(clock.left(wait.over), service.longest_wait)
         body = {"wait_timeout_seconds": max(0.001, round(seconds, 3))} if seconds > 0 else {}
@@ -64,7 +64,7 @@ def upgrade(service: Service, hold: Granted, wait: Wait) -> Steps[Granted | list
         if isinstance(error, dict) and error.get("code") != WAIT_TIMEOUT:
             raise Refused(f"{hold.name!r}: {error.get('message')}", 200, str(error.get("code")))
         if clock.left(wait.over) == 0:
-            return None
+            return Freeze.of(answer.body)
 
 
 def transfer(service: Service, hold: Granted, session: str) -> Steps[Transferred]:

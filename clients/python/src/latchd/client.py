@@ -86,8 +86,8 @@ class Client:
         `metadata` is shown to whoever asks who holds it, beside that of the client. `on_lost` is called, in another
         thread, when the hold is lost.
 
-        Raises `NotAcquired` if it was not to be had in that time, which tells who holds it or that no answer came;
-        `WouldDeadlock`, which is one of these, if the wait could not end; `Unreachable` if no node is there or can work
+        Raises `NotAcquired` if it was not to be had in that time, which tells who holds it or that no answer came; of
+        these, `Frozen` if an operator has frozen it for longer, and `WouldDeadlock` if the wait could not end; `Unreachable` if no node is there or can work
         now; `Refused` if the service will not do it. Whatever the service does, the wait has ended a second after
         `wait`; without a wait it takes two seconds at most.
         """
@@ -122,9 +122,9 @@ class Client:
         metadata: Mapping[str, str] | None = None,
         on_lost: Callable[[Hold], object] | None = None,
     ) -> Hold | None:
-        """Takes a lock, or several, if all are free now; else None."""
+        """Takes a lock, or several, if all are free now; else None. A frozen one is not free, whoever holds it."""
         wanted = Wanted.of(name, lease=lease, size=size, mode=mode, weight=weight, lock_delay=lock_delay)
-        granted = self._wait(lambda pending: self._core.try_lock(wanted, 0, metadata, pending))
+        granted = self._wait(lambda pending: self._core.try_lock(wanted, metadata, pending))
         return None if granted is None else _begun(Hold(self._blocking, self._service, granted, on_lost))
 
     def elect(

@@ -6,6 +6,7 @@ to know so when it wakes up.
 
 from __future__ import annotations
 
+import datetime
 import threading
 import time
 
@@ -28,6 +29,14 @@ def left(moment: float) -> float:
 def wall_time_before(seconds: float) -> str:
     """The wall clock at that time, for messages only."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() - seconds))
+
+
+def wall_time_after(seconds: float) -> datetime.datetime:
+    """The wall clock so long from now, as far as it goes."""
+    try:
+        return datetime.datetime.fromtimestamp(time.time() + seconds, datetime.timezone.utc)
+    except (OverflowError, ValueError):
+        return datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
 
 
 def wait(event: threading.Event, moment: float) -> bool:

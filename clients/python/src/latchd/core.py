@@ -5,22 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from . import clock, enclosing
-from .acquiring import Wait, acquire
+from . import enclosing
+from .acquiring import Wait, acquire, look
 from .adopting import adopt
 from .changing import Transferred
 from .election import Leader, look_up
-from .errors import CutShort, LatchdError, NotAcquired
+from .errors import CutShort, Frozen, NotAcquired
 from .identity import described
-from .nodes import Patience
 from .service import Service
 from .steps import Steps
 from .wanted import Wanted
-from .wire import Granted, LockInfo
+from .wire import Freeze, Granted, LockInfo
 from .withdrawing import Pending
-
-#: The time limit for asking who holds a lock that was not acquired.
-_LOOK_SECONDS = 1.0
 
 
 class Core:
@@ -35,18 +31,25 @@ class Core:
         if wait != 0 and not wanted.is_counted:
             yield from self._refuse_own_deadlock(wanted)
         try:
-            granted = yield from self.try_lock(wanted, wait, metadata, pending)
+            granted = yield from self._acquire(wanted, wait, metadata, pending)
         except CutShort as error:
             if not wait:
                 raise
             raise NotAcquired(wanted.names[0], [], 0, str(error)) from error
-        if granted is None:
-            raise (yield from self._not_acquired(wanted))
+        if not isinstance(granted, Granted):
+            raise (yield from self._not_acquired(wanted, granted))
         return granted
 
     def try_lock(
-        self, wanted: Wanted, wait: float | None, metadata: Mapping[str, str] | None, pending: Pending
+        self, wanted: Wanted, metadata: Mapping[str, str] | None, pending: Pending
     ) -> Steps[Granted | None]:
+        """None where it is not to be had now: others hold it, or it is frozen."""
+        granted = yield from self._acquire(wanted, 0, metadata, pending)
+        return granted if isinstance(granted, Granted) else None
+
+    def _acquire(
+        self, wanted: Wanted, wait: float | None, metadata: Mapping[str, str] | None, pending: Pending
+    ) -> Steps[Granted | Freeze | None]:
         limits = Wait.of(wait, self.service.patience)
         self.service.here()
         if shown := described(self._metadata, metadata):
@@ -72,29 +75,27 @@ class Core:
         self.service.here()
         return (yield from self.service.show(name, self.service.usual()))
 
-    def _look(self, name: str) -> Steps[LockInfo | None]:
-        """The same for a message; None if it takes long."""
-        self.service.here()
-        ends = clock.now() + _LOOK_SECONDS
-        try:
-            return (yield from self.service.show(name, Patience(clock.now(), _LOOK_SECONDS, ends=ends)))
-        except LatchdError:
-            return None
-
     def _refuse_own_deadlock(self, wanted: Wanted) -> Steps[None]:
         for name, shared in wanted.places:
             if name in enclosing.names():
-                found = yield from self._look(name)
+                found = yield from look(self.service, name)
                 # It would wait for itself.
                 if found and enclosing.is_in_the_way(found, shared):
                     raise self._held(found, shared)
 
-    def _not_acquired(self, wanted: Wanted) -> Steps[NotAcquired]:
+    def _not_acquired(self, wanted: Wanted, freeze: Freeze | None) -> Steps[NotAcquired]:
+        note = ""
         for name, shared in wanted.places:
-            found = yield from self._look(name)
+            found = yield from look(self.service, name)
             if found is not None and found.holders:
+                if freeze is not None:
+                    return Frozen(found.name, freeze, found.holders, found.queue_length)
                 return self._held(found, shared)
-        return NotAcquired(wanted.names[0], [], 0)
+            if found is not None and found.delayed_for_seconds is not None and not note:
+                note = f"{name!r} is not granted for {found.delayed_for_seconds:.0f} s, because of how its last hold ended"
+        if freeze is not None:
+            return Frozen(wanted.names[0], freeze, [], 0)
+        return NotAcquired(wanted.names[0], [], 0, note)
 
     def _held(self, found: LockInfo, shared: bool) -> NotAcquired:
         note = ""

@@ -6,7 +6,7 @@ import os
 import typing
 
 if typing.TYPE_CHECKING:
-    from .wire import BlockedBy, Holder
+    from .wire import BlockedBy, Freeze, Holder
 
 
 class LatchdError(Exception):
@@ -43,6 +43,15 @@ class WouldDeadlock(NotAcquired):
         super().__init__(name, [], 0, f"to wait would be a deadlock{steps}")
 
 
+class Frozen(NotAcquired):
+    """An operator has frozen the lock, and the freeze outlasts the wait."""
+
+    def __init__(self, name: str, freeze: Freeze, holders: list[Holder], queue_length: int) -> None:
+        #: Its target, reason and end.
+        self.freeze = freeze
+        super().__init__(name, holders, queue_length, str(freeze))
+
+
 class LockLost(LatchdError):
     """The lock was lost, so what was done under it may not have been protected to the end."""
 
@@ -65,9 +74,13 @@ class WrongProcess(LatchdError):
 class Unreachable(LatchdError):
     """No node of the service gave an answer, or only that it cannot work now."""
 
-    def __init__(self, message: str, retry_after_seconds: float = 0.0, may_pass: bool = True) -> None:
-        #: The delay before a retry that the service asks for.
+    def __init__(
+        self, message: str, retry_after_seconds: float = 0.0, may_pass: bool = True, code: str | None = None
+    ) -> None:
+        #: The delay before a retry that the service asks for. A retry that would come too late is not made.
         self.retry_after_seconds = retry_after_seconds
+        #: The service's name for the reason, such as `rate-exceeded` or `share-full`, where it gave one.
+        self.code = code
         #: Whether a retry may help.
         self.may_pass = may_pass
         super().__init__(message)

@@ -19,6 +19,7 @@ from .steps import Attempt, Pause, Reply, Steps
 from .wire import COOKIE, Json
 
 _FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Patience:
     until: float
     #: How long one attempt may take.
     attempt_seconds: float
-    #: The longest pause between two rounds.
-    pause_seconds: float = 2.0
+    #: The longest pause between two rounds where a hold is at stake. None: at least as long as the service asks for.
+    pause_seconds: float | None = None
     #: Whether an attempt that takes longer ends the call: it stood open because it waits.
     waits: bool = False
     #: Nothing goes on after this moment, whatever the other end does.
@@ -86,6 +87,7 @@ class Nodes:
         """Sends a call until it is answered. A final refusal is not repeated."""
         turn = self._turn
         pause = _FIRST_PAUSE_SECONDS
+        longest = _LONGEST_PAUSE_SECONDS if patience.pause_seconds is None else patience.pause_seconds
         begun_in = process.current()
         earlier: Unreachable | None = None
         for attempts in itertools.count(1):
@@ -115,8 +117,9 @@ class Nodes:
             if attempts % len(self.urls) == 0:
                 # Spread, so that many clients of a service that comes back do not all knock at the same moment.
                 seconds = max(pause * random.uniform(0.5, 1.0), error.retry_after_seconds)
-                seconds = min(seconds, patience.pause_seconds)
-                pause = min(pause * 2, patience.pause_seconds)
+                if patience.pause_seconds is not None:
+                    seconds = min(seconds, patience.pause_seconds)
+                pause = min(pause * 2, longest)
             if not error.may_pass or clock.now() + seconds >= min(patience.until, patience.ends):
                 raise error
             yield Pause(seconds)

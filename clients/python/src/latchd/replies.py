@@ -79,7 +79,8 @@ def _failure(url: str, reply: Reply, body: Json | None, unauthorized: str) -> Ex
         return Refused(f"{message}; the service is older than what is asked of it", status)
     if status in _PASSING:
         retry_after = reply.headers.get("Retry-After", "")
-        return Unreachable(message, float(retry_after) if retry_after.isdigit() else 0.0)
+        seconds = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0.0
+        return Unreachable(message, seconds, code=_code(body))
     # A refused credential is a 401 too, and a proxy may have one of its own: this is what latchd says of sessions.
     if status == 401 and body is not None and str(body.get("error")).startswith("session "):
         return SessionEnded(message, status)
@@ -91,7 +92,15 @@ def _failure(url: str, reply: Reply, body: Json | None, unauthorized: str) -> Ex
         return HoldGone(message, status)
     if status == 410 and body is not None and isinstance(body.get("code"), int) and "message" in body:
         return HoldEnded(message, status)
-    return Refused(message, status)
+    return Refused(message, status, _code(body))
+
+
+def _code(body: Json | None) -> str | None:
+    """The service's name for it: in a problem document, and beside the number of sessions v1."""
+    for field in ("reason", "code"):
+        if body is not None and isinstance(body.get(field), str):
+            return str(body[field])
+    return None
 
 
 def _problem(message: str, status: int, code: str) -> Refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import email.utils
 import re
 import typing
@@ -59,6 +60,37 @@ class Holder:
 
 
 @dataclasses.dataclass(frozen=True)
+class Freeze:
+    """An operator has frozen names: nothing new is granted under them until its end."""
+
+    #: The name that is frozen, or what all frozen names start with; empty where everything is.
+    target: str
+    #: `name`, `prefix` or `everything`.
+    match: str
+    #: The operator's.
+    reason: str
+    #: For how long it went on when the service answered, unless an operator ends it sooner.
+    remaining_seconds: float
+    #: The same by the clock of the service.
+    until: datetime.datetime
+
+    @classmethod
+    def of(cls, body: Json) -> Freeze | None:
+        """That of an answer; None where nothing is frozen."""
+        found = body.get("frozen")
+        if not isinstance(found, dict):
+            return None
+        remaining = _optional_seconds(found.get("remaining_seconds")) or 0.0
+        target, match, reason = (str(found.get(field, "")) for field in ("target", "match", "reason"))
+        return cls(target, match, reason, remaining, _moment(found.get("until"), remaining))
+
+    def __str__(self) -> str:
+        what = {"everything": "everything is", "prefix": f"all names that start with {self.target!r} are"}
+        until = self.until.strftime("%Y-%m-%d %H:%M:%S UTC")
+        return printable(f"{what.get(self.match, f'{self.target!r} is')} frozen until {until}: {self.reason}")
+
+
+@dataclasses.dataclass(frozen=True)
 class LockInfo:
     """A lock and those who hold it."""
 
@@ -70,11 +102,22 @@ class LockInfo:
     holders: list[Holder]
     #: `exclusive`, `shared` or `counted`; empty from services that do not know it.
     mode: str = ""
+    #: What keeps it from being granted; None: nothing does.
+    frozen: Freeze | None = None
+    #: For how long nobody is granted it because of how its last hold ended; None without such a delay.
+    delayed_for_seconds: float | None = None
 
     @classmethod
     def of(cls, found: Json) -> LockInfo:
-        holders = [Holder.of(holder) for holder in found["holders"]]
-        return cls(str(found["name"]), int(found["size"]), int(found["queue_length"]), holders, str(found.get("mode", "")))
+        return cls(
+            str(found["name"]),
+            int(found["size"]),
+            int(found["queue_length"]),
+            [Holder.of(holder) for holder in found["holders"]],
+            str(found.get("mode", "")),
+            Freeze.of(found),
+            _optional_seconds(found.get("delayed_for_seconds")),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,8 +210,8 @@ def sentence(body: Json | None, text: str) -> str:
     """The sentence in an error body, in whichever shape it came; else its beginning."""
     for field in ("detail", "message", "error"):
         if body is not None and isinstance(body.get(field), str):
-            return str(body[field])
-    return text.strip()[:300] or "no reason given"
+            return printable(str(body[field]))
+    return printable(text.strip()[:300]) or "no reason given"
 
 
 def deadlock(body: Json) -> list[BlockedBy] | None:
@@ -196,6 +239,15 @@ def longest_wait(refusal: str) -> float | None:
 def printable(text: str) -> str:
     """The same without what moves the cursor of a terminal or turns the direction of writing."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def _moment(told: object, remaining: float) -> datetime.datetime:
+    """A moment as the service tells it, or that which is so many seconds from now."""
+    try:
+        found = datetime.datetime.fromisoformat(str(told).replace("Z", "+00:00"))
+        return found.astimezone(datetime.timezone.utc)
+    except (ValueError, OverflowError):
+        return clock.wall_time_after(remaining)
 
 
 def _optional_seconds(value: object) -> float | None:

@@ -144,9 +144,9 @@ class AsyncClient:
         on_lost: OnLost | None = None,
         cancel_on_loss: bool = True,
     ) -> AsyncHold | None:
-        """Takes a lock, or several, if all are free now; else None."""
+        """Takes a lock, or several, if all are free now; else None. A frozen one is not free, whoever holds it."""
         wanted = Wanted.of(name, lease=lease, size=size, mode=mode, weight=weight, lock_delay=lock_delay)
-        granted = await self._wait(lambda pending: self._core.try_lock(wanted, 0, metadata, pending))
+        granted = await self._wait(lambda pending: self._core.try_lock(wanted, metadata, pending))
         return None if granted is None else self._hold(granted, on_lost, cancel_on_loss)
 
     def elect(
