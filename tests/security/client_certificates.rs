@@ -19,38 +19,49 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const MAPPED: &str = "URI:spiffe://prod/ci";
 
 /// An authority of client certificates.
-struct Authority {
+pub struct Authority {
     params: CertificateParams,
     key: KeyPair,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).expect("params");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Authority { params, key: KeyPair::generate().expect("a key") }
     }
 
-    fn pem(&self) -> String {
+    pub fn pem(&self) -> String {
         self.params.self_signed(&self.key).expect("signed").pem()
     }
 
-    /// A client with a certificate for these names.
-    fn client(&self, common_name: &str, names: &[&str]) -> Arc<ClientConfig> {
+    /// A certificate for these names, and its key.
+    pub fn pair(&self, common_name: &str, names: &[&str]) -> (rcgen::Certificate, KeyPair) {
         let mut params = CertificateParams::new(Vec::new()).expect("params");
         params.distinguished_name.push(DnType::CommonName, common_name);
         params.subject_alt_names = names.iter().map(|name| alternative(name)).collect();
         let key = KeyPair::generate().expect("a key");
         let cert = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key)).expect("signed");
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(&certificate::pair().certificate).expect("PEM")).expect("usable");
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring's versions")
-            .with_root_certificates(roots);
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-        Arc::new(config.with_client_auth_cert(vec![cert.der().clone()], key).expect("a configuration"))
+        (cert, key)
     }
+
+    /// A client with a certificate for these names.
+    fn client(&self, common_name: &str, names: &[&str]) -> Arc<ClientConfig> {
+        let (cert, key) = self.pair(common_name, names);
+        shows(&cert, &key)
+    }
+}
+
+/// A client that shows this certificate.
+pub fn shows(cert: &rcgen::Certificate, key: &KeyPair) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&certificate::pair().certificate).expect("PEM")).expect("usable");
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring's versions")
+        .with_root_certificates(roots);
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    Arc::new(config.with_client_auth_cert(vec![cert.der().clone()], key).expect("a configuration"))
 }
 
 fn alternative(name: &str) -> SanType {

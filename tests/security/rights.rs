@@ -13,6 +13,8 @@ pub const KEY: &str = "a key of the tests";
 pub const READER: &str = "a reader";
 pub const PART: &str = "a part";
 pub const ADMIN_OF_PART: &str = "an admin of a part";
+/// Of an admin of every name, until its end.
+pub const EXPIRED: &str = "a key that has ended";
 const RELEASE: &str = "/releaselock?lockname=a&token=";
 
 pub fn keys() -> String {
@@ -23,7 +25,8 @@ pub fn keys() -> String {
     let reader = entry("reader", READER, "role = \"read-only\"");
     let part = entry("part", PART, "role = \"client\", prefixes = [\"part/\"]");
     let admin = entry("admin-of-part", ADMIN_OF_PART, "role = \"admin\", prefixes = [\"part/\"]");
-    format!("[access]\nkeys = [{reader}, {part}, {admin}]\n")
+    let expired = entry("expired", EXPIRED, "role = \"admin\", expires = 2020-01-01");
+    format!("[access]\nkeys = [{reader}, {part}, {admin}, {expired}]\n")
 }
 
 pub fn with(server: &Server, secret: &str) -> Client {

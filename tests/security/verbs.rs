@@ -1,16 +1,15 @@
 //! Every verb of every dialect, asked by those who may not: nothing is done, nothing reaches the log, and an admin who asks
 //! for the very same is served.
 
+mod caller;
 pub mod console;
 mod own;
 mod redis;
 mod terraform;
 
-use super::rights::{KEY, PART, READER, keys, metric, with};
+use super::client_certificates::Authority;
+use super::rights::{EXPIRED, KEY, PART, READER, keys, metric};
 use crate::support::audit::Trail;
-use crate::support::client::Client;
-use crate::support::grpc::GrpcClient;
-use crate::support::http::Response;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
 use latchd::dialects::kufuli::proto::{Request as KufuliRequest, Response as KufuliResponse};
@@ -26,41 +25,7 @@ use latchd::dialects::raftlock::proto::{
 use prost_types::Duration;
 use serde_json::{Value, json};
 
-/// Somebody with a secret, over HTTP and gRPC.
-pub(super) struct Caller {
-    pub(super) http: Client,
-    grpc: GrpcClient,
-}
-
-impl Caller {
-    pub(super) fn new(server: &Server, secret: Option<&str>) -> Caller {
-        match secret {
-            Some(secret) => Caller {
-                http: with(server, secret),
-                grpc: GrpcClient::plain(server).with_metadata("x-api-key", secret),
-            },
-            None => Caller { http: Client::plain(server), grpc: GrpcClient::plain(server) },
-        }
-    }
-
-    /// Whether a request was served.
-    fn asks(&mut self, method: &str, target: &str, body: &Value) -> bool {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        is_done(&self.http.send(method, target, body.as_bytes()))
-    }
-
-    fn in_session(&mut self, cookie: &str) -> &mut Caller {
-        self.http.set_cookie("ldlm-session", cookie);
-        self
-    }
-}
-
-/// A status below 400, and no word of a failure in the answer.
-fn is_done(answer: &Response) -> bool {
-    let text = answer.text();
-    let says_no = [r#""locked":false"#, r#""unlocked":false"#, r#""lockacquired":false"#, r#""lockreleased":false"#];
-    answer.status < 400 && !says_no.iter().any(|no| text.replace(' ', "").contains(no))
-}
+pub(super) use caller::Caller;
 
 /// What a verb is asked with: the lock, and what an admin was given for it.
 struct Asked<'a> {
@@ -330,7 +295,11 @@ fn check(verbs: &[Verb]) {
     // So many sent without a secret are no guesses, but those with a wrong one would be.
     let trail = Trail::new();
     let audit = trail.configuration("refuse", "1MiB");
-    let configuration = format!("{}[terraform]\nforce_unlock = true\n{audit}", keys());
+    let (authority, home) = (Authority::new(), tempfile::tempdir().expect("a directory"));
+    let ca = home.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).expect("written");
+    let tls = format!("[tls]\nclient_ca = {ca:?}\nclient_auth = \"optional\"\n");
+    let configuration = format!("{}[terraform]\nforce_unlock = true\n{tls}{audit}", keys());
     let server = Spec::in_memory().api_key(KEY).configuration(configuration).start();
     // LDLM's sessions end with their connections, which is a change of its own.
     let mut admins = Vec::new();
@@ -351,6 +320,12 @@ fn check(verbs: &[Verb]) {
                 "{}: a session",
                 verb.what
             );
+            assert_eq!(state(&server), before, "{} by {who} left something behind", verb.what);
+        }
+        // What they show was good once, or is good for something else.
+        let ended = Caller::new(&server, Some(EXPIRED));
+        for (who, mut caller) in [("an expired key", ended), ("a certificate", Caller::unmapped(&server, &authority))] {
+            assert!(!(verb.attempt)(&mut caller, &asked), "{} by {who}", verb.what);
             assert_eq!(state(&server), before, "{} by {who} left something behind", verb.what);
         }
         assert!((verb.attempt)(&mut admin, &asked), "{} by an admin", verb.what);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::http::{Connection, Response};
 use super::process::Server;
@@ -17,6 +18,8 @@ pub enum Wire {
 pub struct Client {
     address: SocketAddr,
     wire: Wire,
+    /// With a certificate of its own, in place of the usual one of TLS.
+    tls: Option<Arc<rustls::ClientConfig>>,
     headers: Vec<(String, String)>,
     cookies: Vec<(String, String)>,
     connection: Option<Connection>,
@@ -40,7 +43,12 @@ impl Client {
 
     /// A client of this address.
     pub fn at(address: SocketAddr, wire: Wire) -> Self {
-        Self { address, wire, headers: Vec::new(), cookies: Vec::new(), connection: None }
+        Self { address, wire, tls: None, headers: Vec::new(), cookies: Vec::new(), connection: None }
+    }
+
+    /// A client of the TLS listener that shows a certificate.
+    pub fn with_certificate(server: &Server, tls: Arc<rustls::ClientConfig>) -> Self {
+        Self { tls: Some(tls), ..Self::tls(server) }
     }
 
     /// Sends this header with every request.
@@ -130,9 +138,10 @@ impl Client {
     }
 
     fn connect(&self) -> io::Result<Connection> {
-        match self.wire {
-            Wire::Plain => Connection::plain(self.address),
-            Wire::Tls => Connection::tls(self.address),
+        match (self.wire, &self.tls) {
+            (Wire::Plain, _) => Connection::plain(self.address),
+            (Wire::Tls, None) => Connection::tls(self.address),
+            (Wire::Tls, Some(tls)) => Connection::tls_with(self.address, Arc::clone(tls)),
         }
     }
 

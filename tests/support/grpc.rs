@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
@@ -34,6 +34,16 @@ pub fn runtime() -> &'static Runtime {
     })
 }
 
+/// Over TLS, with a certificate or without.
+fn channel(address: SocketAddr, identity: Option<Identity>) -> Channel {
+    let pem = std::fs::read(&certificate::pair().certificate).expect("the certificate is there");
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)).domain_name("localhost");
+    let tls = identity.into_iter().fold(tls, ClientTlsConfig::identity);
+    let endpoint = endpoint(format!("https://{address}")).tls_config(tls).expect("the certificate can be trusted");
+    let _inside = runtime().enter();
+    endpoint.connect_lazy()
+}
+
 impl GrpcClient {
     /// A client of the chosen listener.
     pub fn new(server: &Server, wire: Wire) -> Self {
@@ -45,17 +55,20 @@ impl GrpcClient {
 
     /// A client of this address.
     pub fn at(address: SocketAddr, wire: Wire) -> Self {
-        let endpoint = match wire {
-            Wire::Plain => endpoint(format!("http://{address}")),
-            Wire::Tls => {
-                let pem = std::fs::read(&certificate::pair().certificate).expect("the certificate is there");
-                let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)).domain_name("localhost");
-                let endpoint = endpoint(format!("https://{address}"));
-                endpoint.tls_config(tls).expect("the certificate can be trusted")
+        let channel = match wire {
+            Wire::Plain => {
+                let _inside = runtime().enter();
+                endpoint(format!("http://{address}")).connect_lazy()
             }
+            Wire::Tls => channel(address, None),
         };
-        let _inside = runtime().enter();
-        Self { channel: endpoint.connect_lazy(), wire, metadata: Vec::new() }
+        Self { channel, wire, metadata: Vec::new() }
+    }
+
+    /// A client of the TLS listener that shows a certificate, both in PEM.
+    pub fn with_certificate(server: &Server, certificate: &str, key: &str) -> Self {
+        let identity = Identity::from_pem(certificate, key);
+        Self { channel: channel(server.https(), Some(identity)), wire: Wire::Tls, metadata: Vec::new() }
     }
 
     pub fn plain(server: &Server) -> Self {

@@ -1,6 +1,6 @@
 //! The verbs of the Redis protocol.
 
-use super::super::rights::{KEY, PART, READER, keys};
+use super::super::rights::{EXPIRED, KEY, PART, READER, keys};
 use super::state;
 use crate::support::process::Server;
 use crate::support::redis::{RELEASE, RedisClient, Reply};
@@ -53,6 +53,10 @@ fn redis_needs_the_right_role() {
             }
             assert_eq!(state(&server), before, "{verb:?} with {secret:?} left something behind");
         }
+        let mut expired = RedisClient::new(&server);
+        assert!(matches!(expired.ask(&["AUTH", EXPIRED]), Reply::Error(_)));
+        assert!(matches!(expired.ask(verb), Reply::Error(text) if text.starts_with("NOAUTH ")), "{verb:?}");
+        assert_eq!(state(&server), before, "{verb:?} with an expired key left something behind");
         let answer = admin.ask(verb);
         assert!(!matches!(answer, Reply::Error(_) | Reply::Nil), "{verb:?} by an admin: {answer:?}");
         admin.ask(&["DEL", "k", "part/own"]);
