@@ -44,7 +44,7 @@ pub mod inspection {
     pub use super::system_limits::{files_wanted, memory, table_bytes_max};
     pub use super::tls::key_files::found as key_file_warnings;
     pub use super::tls::x509::{Described, describe, described};
-    pub use super::tls::{Files, Tls, TlsError, check_files};
+    pub use super::tls::{Files, Tls, TlsError, check_files, refusal_of_own};
     pub use crate::base::clock::{check_wall_clock, http_date, rfc3339, unix_time};
 }
 

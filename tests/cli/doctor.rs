@@ -11,7 +11,7 @@ use crate::support::certificate::pair;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
 
-fn doctor(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
+pub fn doctor(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
     let mut command = latchd("");
     command.env_remove("LATCHD_URL").arg("doctor").args(arguments);
     command.envs(environment.iter().copied());
@@ -19,7 +19,7 @@ fn doctor(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
 }
 
 /// `level check: finding` of each.
-fn findings(ended: &Ended) -> Vec<String> {
+pub fn findings(ended: &Ended) -> Vec<String> {
     let document: Value =
         serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{}{}", ended.stdout, ended.stderr));
     let list = document["findings"].as_array().expect("a list").clone();
@@ -55,7 +55,7 @@ fn expired(folder: &Path) {
 }
 
 #[track_caller]
-fn assert_found(findings: &[String], parts: &[&str]) {
+pub fn assert_found(findings: &[String], parts: &[&str]) {
     for part in parts {
         assert!(findings.iter().any(|finding| finding.contains(part)), "{part} in {findings:#?}");
     }

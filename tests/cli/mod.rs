@@ -11,6 +11,7 @@ mod config_layers;
 mod diagnostics;
 mod diagnostics_cluster;
 mod doctor;
+mod doctor_cluster;
 mod foreign_answers;
 mod freezes;
 mod health;

@@ -54,7 +54,7 @@ async fn until(machine: &Machine, node: u64, path: &str, is_so: impl Fn(&Value) 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wait_through_a_node_declared_down_ends_and_keeps_its_session() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let machine = Machine::new(35);
+    let machine = Machine::new(37);
     machine.run(&block("docs/clusters.md", "sh three"));
     let cluster = until(&machine, 1, "/v1/cluster", |cluster| cluster["has_quorum"] == true).await;
     let leader = cluster["leader"].as_u64().expect("a leader");

@@ -37,7 +37,7 @@ fn value(text: &str, line: &str) -> u64 {
 #[tokio::test]
 async fn node_metrics_need_no_other_node() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let machine = Machine::new(34);
+    let machine = Machine::new(36);
     machine.run(&block("docs/clusters.md", "sh three"));
     let lock = "for N in 1 2 3; do curl -s --cacert certs/dev-cert.pem -X POST https://127.0.0.1:845$N/lock/at$N; done";
     machine.run(lock);

@@ -10,6 +10,8 @@ use crate::config::tls::ClientAuth;
 use crate::config::{Config, Warning};
 use crate::server::inspection::{self, Described, Files, Tls, TlsError};
 
+const PEER_CERT: &str = "cluster.peer_cert";
+
 /// What was read of a file with certificates, by its configuration key.
 pub type Pem = (&'static str, Vec<u8>);
 
@@ -62,14 +64,20 @@ fn of_nodes(config: &Config, now: u64) -> Vec<Finding> {
     let authority = files.ca.clone();
     let files =
         Files { cert: files.cert, key: files.key, client_ca: Some(authority), client_auth: ClientAuth::Required };
-    match inspection::check_files("cluster.peer_cert", files) {
-        Err(error) => vec![unusable("cluster.peer_cert", error)],
-        Ok(found) => {
+    let refusal = inspection::refusal_of_own(&files);
+    match (inspection::check_files(PEER_CERT, files), refusal) {
+        (Err(error), _) | (_, Err(error)) => vec![unusable(PEER_CERT, error)],
+        (Ok(found), Ok(refusal)) => {
             let renamed =
                 found.into_iter().map(|(key, pem)| (if key == "tls.client_ca" { "cluster.peer_ca" } else { key }, pem));
-            renamed.flat_map(|file| of_file(file, now)).collect()
+            renamed.flat_map(|file| of_file(file, now)).chain(refusal.map(not_of_the_cluster)).collect()
         }
     }
+}
+
+fn not_of_the_cluster(why: String) -> Finding {
+    let what = format!("the authorities in cluster.peer_ca do not accept it ({why}): other nodes refuse this one");
+    Finding::error(PEER_CERT, what, "`latchd certs renew` makes one of their authority; see docs/certificates.md")
 }
 
 fn of_file((key, pem): Pem, now: u64) -> Vec<Finding> {
@@ -147,5 +155,42 @@ mod tests {
             assert_eq!(found.iter().map(|finding| finding.level).max(), Some(level), "{found:?}");
         }
         assert_eq!(judge("tls.cert", "tls.cert", Vec::new(), now)[0].level, Level::Unknown);
+    }
+
+    fn authority() -> rcgen::CertifiedIssuer<'static, rcgen::KeyPair> {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().expect("a key")).expect("signed")
+    }
+
+    #[test]
+    fn certificate_of_another_authority_is_told_before_the_nodes_refuse_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+        let (ours, foreign) = (authority(), authority());
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("names");
+        write("node.pem", &params.signed_by(&key, &ours).expect("signed").pem());
+        write("node.key", &key.serialize_pem());
+        let variable = |name: &str, value: &str| (format!("LATCHD_CLUSTER_PEER_{name}"), value.to_owned());
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let env = vec![
+            variable("LISTEN", "https://127.0.0.1:9443"),
+            variable("CA", &file("ca.pem")),
+            variable("CERT", &file("node.pem")),
+            variable("KEY", &file("node.key")),
+        ];
+        let found = |authority: &str| {
+            write("ca.pem", authority);
+            let config = Config::read(crate::config::Inputs { env: env.clone(), ..Default::default() });
+            of_nodes(&config.expect("a configuration"), inspection::unix_time().as_secs())
+        };
+        let good = found(&ours.pem());
+        assert!(good.iter().all(|one| one.level == Level::Ok), "{good:?}");
+        assert_eq!(good.iter().map(|one| &*one.check).collect::<Vec<_>>(), [PEER_CERT, "cluster.peer_ca"]);
+        let bad = found(&foreign.pem());
+        let last = bad.last().expect("a finding");
+        assert!(last.level == Level::Error && last.finding.contains("other nodes refuse this one"), "{bad:?}");
+        assert!(found("no PEM")[0].finding.contains("ca.pem"));
     }
 }

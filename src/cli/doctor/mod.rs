@@ -6,6 +6,7 @@ mod clocks;
 mod exposition;
 mod finding;
 mod keys;
+mod log_files;
 mod machine;
 mod nodes;
 mod serving;
@@ -45,10 +46,10 @@ pub struct Doctor {
 
 const HELP: &str = "\
 Reads the configuration that `latchd serve` would read without flags, and looks at its certificates and keys, the data
-directory, the disk, the limits of open files and memory, and the clock. Then it asks the running service, at --url or
-where that configuration listens: whether each node is ready, quorum and lag of the members, versions, clocks,
-certificates, full disks. With --url and without a configuration file it only asks. It changes nothing, and shows no
-secret. Run it as the user of the service, who may read its files.
+directory, the disk, the files of the audit log and of the log, the limits of open files and memory, and the clock.
+Then it asks the running service, at --url or where that configuration listens: whether each node is ready, quorum and
+lag of the members, versions, clocks, certificates, full disks. With --url and without a configuration file it only
+asks. It changes nothing, and shows no secret. Run it as the user of the service, who may read its files.
 
 Each finding is `ok`, `warn` (it works, and will not for ever), `error`, or `unknown`: the check cannot be made. The exit
 code is 1 if there is an error, with --strict also for `warn` and `unknown`, else 0.
@@ -71,6 +72,7 @@ impl Doctor {
             findings.extend(certificates::check(config, now, user));
             findings.extend(keys::check(config, now));
             findings.extend(machine::check(config, user));
+            findings.extend(log_files::check(config));
         }
         findings.extend(block_on(self.service(config.as_ref(), now))?);
         let findings = Findings::new(findings);

@@ -51,6 +51,11 @@ pub fn check_files(setting: &'static str, files: Files) -> Result<Vec<(&'static 
     Ok(contents.certificates(setting))
 }
 
+/// Why the authorities of these files refuse the certificate beside them, whatever the time; `None` if they accept it.
+pub fn refusal_of_own(files: &Files) -> Result<Option<String>, TlsError> {
+    files.refusal_of_own(&files.read()?)
+}
+
 impl Tls {
     /// Loads the configured pair, or the development pair (made when there is none).
     pub fn open(config: &TlsConfig, listen: &[ListenUrl]) -> Result<Self, TlsError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -74,6 +74,15 @@ impl Files {
         Ok((config, verifier))
     }
 
+    /// Why the authorities refuse the certificate beside them, apart from the time in which it is valid.
+    pub fn refusal_of_own(&self, contents: &PemContents) -> Result<Option<String>, TlsError> {
+        let chain = certificates(&self.cert, &contents.cert)?;
+        let (_, verifier) = self.build(contents)?;
+        let Some((verifier, (first, rest))) = verifier.zip(chain.split_first()) else { return Ok(None) };
+        let refused = verifier.verify_client_cert(first, rest, UnixTime::now()).err();
+        Ok(refused.filter(|error| !is_of_time(error)).map(|error| error.to_string()))
+    }
+
     fn verifier(&self, path: &Path, pem: &[u8], provider: Arc<CryptoProvider>) -> Result<Verifier, TlsError> {
         let builder = WebPkiClientVerifier::builder_with_provider(roots(path, pem)?.into(), provider);
         let builder = match self.client_auth {
@@ -97,6 +106,12 @@ impl PemContents {
         let pairs: Vec<String> = Sha256::digest(first).iter().map(|byte| format!("{byte:02X}")).collect();
         pairs.join(":")
     }
+}
+
+fn is_of_time(error: &rustls::Error) -> bool {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    let rustls::Error::InvalidCertificate(why) = error else { return false };
+    matches!(why, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
 }
 
 pub fn log_fingerprint(what: &str, cert: &Path, fingerprint: &str) {
