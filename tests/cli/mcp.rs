@@ -7,7 +7,7 @@ use rmcp::model::{CallToolRequest, CallToolRequestParams, CallToolResult, Client
 use rmcp::service::{PeerRequestOptions, RoleClient, RunningService};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
 use super::lock::job::{TIMEOUT, latchd, run, url};
@@ -151,6 +151,108 @@ async fn unread_agent_ends(server: &Server) {
     assert!(!held(server).contains("unread"));
 }
 
+/// Writes a line as nobody would who means well.
+async fn send(stdin: &mut tokio::process::ChildStdin, line: &[u8]) {
+    stdin.write_all(line).await.expect("written");
+    stdin.write_all(b"\n").await.expect("written");
+}
+
+/// Messages that are too long, half or none do no harm to those that follow.
+async fn hostile_lines_are_passed_over(server: &Server) {
+    let mut command = Command::from(latchd(&url(server)));
+    let mut child = command.arg("mcp").stdin(Stdio::piped()).kill_on_drop(true).spawn().expect("it starts");
+    let (mut stdin, stdout) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+    let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "hostile", "version": "1"}}});
+    send(&mut stdin, initialize.to_string().as_bytes()).await;
+    send(&mut stdin, br#"{"jsonrpc": "2.0", "method": "notifications/initialized"}"#).await;
+    let mebibyte = vec![b'x'; 1 << 20];
+    for _ in 0..100 {
+        stdin.write_all(&mebibyte).await.expect("written");
+    }
+    send(&mut stdin, b"").await;
+    for line in
+        [&br#"{"jsonrpc": "2.0", "id": 7, "method": "tools/ca"#[..], b"[]", b"\xff\xfe\0", b"{}", &[b'['; 100_000]]
+    {
+        send(&mut stdin, line).await;
+    }
+    let ping = json!({"jsonrpc": "2.0", "id": 9, "method": "ping"});
+    send(&mut stdin, ping.to_string().as_bytes()).await;
+    let mut lines = tokio::io::BufReader::new(stdout).lines();
+    let answered = async {
+        while let Some(line) = lines.next_line().await.expect("stdout") {
+            let message: Value = serde_json::from_str(&line).expect("nothing but messages goes to stdout");
+            if message["id"] == 9 {
+                return;
+            }
+        }
+        panic!("it ended");
+    };
+    tokio::time::timeout(TIMEOUT, answered).await.expect("it answers what comes after");
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", child.id().expect("it lives"))).expect("its status");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its memory");
+    let kib: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(kib < 80_000, "a line of 100 MiB is not kept: {kib} KiB");
+    stdin.write_all(br#"{"jsonrpc": "2.0", "id": 10, "meth"#).await.expect("half a line");
+    drop(stdin);
+    assert!(ended(&mut child).await);
+}
+
+/// Names that would change what a terminal or a log shows, and tools that there are not.
+async fn hostile_calls_are_refused(agent: &Agent) {
+    for tool in ["force", "", "acquire\u{1b}[2J", "__proto__"] {
+        let refused = agent.client.call_tool(CallToolRequestParams::new(tool)).await.expect_err("no such tool");
+        let told = refused.to_string();
+        assert!(told.contains("there is no tool") && !told.contains('\u{1b}'), "{told}");
+    }
+    for name in ["a\0b", "a\u{1b}[2Jb", "a\nb", "a\u{202e}b"] {
+        for (tool, arguments) in [
+            ("why", json!({"name": name})),
+            ("release", json!({"name": name})),
+            ("acquire", json!({"names": [name], "note": "n"})),
+            ("list", json!({"prefix": name})),
+        ] {
+            let (ok, answer) = agent.call(tool, arguments).await;
+            if ok && tool == "acquire" {
+                // It is told the names as it gave them.
+                continue;
+            }
+            let hidden = answer.chars().find(|c| c.is_control() || *c == '\u{202e}');
+            assert_eq!(hidden, None, "{tool} {name:?}: {answer}");
+        }
+        agent.call("release", json!({"name": name})).await;
+    }
+}
+
+/// A killed process holds nothing for long: its session ends, and a waiter gets the lock. Then the service goes away.
+async fn killed_agent_loses_its_locks_and_a_lost_service_is_told() {
+    let idle = "[sessions]\nidle_timeout = \"2s\"\n";
+    let mut server = Spec::in_memory().configuration(idle).start();
+    let url = url(&server);
+    let (mut killed, waits) = tokio::join!(Agent::start(&url), Agent::start(&url));
+    killed.told("acquire", json!({"names": ["repo/k", "repo/l"], "note": "n"}), "fencing_token").await;
+    let short = json!({"names": ["repo/k"], "note": "n", "wait_seconds": 4});
+    waits.refused("acquire", short, "The wait ended without the lock").await;
+    killed.child.kill().await.expect("killed");
+    waits.told("acquire", json!({"names": ["repo/l", "repo/k"], "note": "n", "wait_seconds": 60}), "repo/k").await;
+    server.kill();
+    let answer = waits.refused("renew", json!({"name": "repo/k"}), "cannot be reached").await;
+    assert!(answer.contains("You no longer hold"), "the session has ended while it was asked: {answer}");
+    waits.refused("release", json!({"name": "repo/k"}), "you do not hold").await;
+    assert!(!waits.end().await, "the session could not be ended, which the exit code tells");
+}
+
+async fn frozen_lock_is_told(server: &Server, agent: &Agent) {
+    let mut command = latchd(&url(server));
+    command.args(["freeze", "frozen/", "--prefix", "--reason", "release 7", "--for", "1h"]);
+    assert_eq!(run(command).code, Some(0));
+    let answer = agent.refused("acquire", json!({"names": ["frozen/a"], "note": "n"}), "release 7").await;
+    assert!(answer.contains("An operator has frozen it"), "{answer}");
+    let (ok, answer) = agent.call("why", json!({"name": "frozen/a"})).await;
+    assert!(ok && answer.contains("release 7") && answer.contains("\"free\":false"), "{answer}");
+}
+
 async fn unreachable_service_is_told() {
     let agent = Agent::start("http://127.0.0.1:1").await;
     let acquire = json!({"names": ["a"], "note": "n"});
@@ -167,6 +269,8 @@ async fn agents_share_locks_until_they_release_cancel_or_end() {
         let (one, two) = tokio::join!(Agent::start(&url), Agent::start(&url));
         tools_answer(&one, &two).await;
         waits_end(&server, &one, &two).await;
+        hostile_calls_are_refused(&one).await;
+        frozen_lock_is_told(&server, &one).await;
         let peer = one.client.peer().clone();
         let params = CallToolRequestParams::new("acquire")
             .with_arguments(object(&json!({"names": ["repo/a"], "note": "waits", "wait_seconds": 60})));
@@ -179,5 +283,11 @@ async fn agents_share_locks_until_they_release_cancel_or_end() {
         let left = held(&server);
         assert!(!left.contains("repo/"), "{left}");
     };
-    tokio::join!(agents, unread_agent_ends(&server), unreachable_service_is_told());
+    tokio::join!(
+        agents,
+        unread_agent_ends(&server),
+        unreachable_service_is_told(),
+        hostile_lines_are_passed_over(&server),
+        killed_agent_loses_its_locks_and_a_lost_service_is_told(),
+    );
 }

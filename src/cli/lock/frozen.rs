@@ -11,7 +11,7 @@ use crate::client::clock::Moment;
 const NOTICE_DELAY: Duration = Duration::from_secs(1);
 
 /// A text for each of the locks that is frozen; the same freeze is told once. Only for messages, so errors are ignored.
-pub(super) async fn frozen(client: &Client, names: &[String]) -> Vec<String> {
+pub async fn frozen(client: &Client, names: &[String]) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     for name in names {
         let text = client.frozen_by(name).await.map(|freeze| freeze.text());

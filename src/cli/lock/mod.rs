@@ -29,6 +29,7 @@ pub use arguments::Lock;
 pub use asked::duration;
 pub use children::{ExecChild, GuardChild};
 pub use elect::Elect;
+pub use frozen::frozen;
 
 impl Lock {
     /// Runs the command under the lock; returns its exit code, or one of ours.

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use super::answer;
 use super::holds::{Holds, NotAcquired};
 use super::tools::{self, Acquire, Call, List, Renew};
+use crate::cli::lock::frozen;
 use crate::client::clock::Moment;
 use crate::client::{Client, Lock, LockQuery};
 
@@ -58,8 +59,10 @@ impl Server {
             Call::Release(asked) => self.release(&asked.name).await,
             Call::List(asked) => self.list(&asked).await,
             Call::Why(asked) => {
-                let lock = self.client.show_lock(&asked.name).await.map_err(failed)?;
-                Ok(answer::why(&self.holds, &asked.name, lock.as_ref()))
+                let (lock, frozen) =
+                    tokio::join!(self.client.show_lock(&asked.name), self.client.frozen_by(&asked.name));
+                let frozen = frozen.map(|freeze| freeze.text());
+                Ok(answer::why(&self.holds, &asked.name, lock.map_err(failed)?.as_ref(), frozen.as_deref()))
             }
         }
     }
@@ -77,8 +80,8 @@ impl Server {
             }
             Ok(held) => Ok(answer::held(&held)),
             Err(NotAcquired::Held) => {
-                let seen = self.seen(&asked.names).await;
-                Err(Refusal::Data(answer::refusal(&self.holds, &seen, asked.wait_seconds > 0)))
+                let (seen, frozen) = tokio::join!(self.seen(&asked.names), frozen(&self.client, &asked.names));
+                Err(Refusal::Data(answer::refusal(&self.holds, &seen, &frozen, asked.wait_seconds > 0)))
             }
             Err(NotAcquired::Client(error)) => Err(failed(error)),
             Err(NotAcquired::Refused(why)) => Err(Refusal::Text(why)),
