@@ -66,6 +66,10 @@ pub enum Part {
     Handoff,
     /// Memory per held lock, a snapshot of them, their expiry in one burst.
     Held,
+    /// Grants beside ten thousand freezes.
+    Freezes,
+    /// The console's page of locks over a hundred thousand of them.
+    Console,
     /// What many cycles leave behind on disk, and the start after them.
     History,
 }

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::arguments::{Arguments, Row};
+use crate::probe::{Probe, grants};
 use crate::report::{Table, against, progress};
 use crate::servers::{Latchd, Storage, Transport};
 use crate::session::{Key, Numbers, Session, name};
-use crate::statistics::Percentiles;
 
 /// Holds are spread, because a session may have only so many (10,000 by default).
 const HOLDS_PER_SESSION: usize = 7_500;
@@ -45,7 +45,7 @@ pub async fn run(arguments: &Arguments) {
 }
 
 /// One session's share of the held locks.
-struct Share {
+pub struct Share {
     session: Session,
     numbers: std::ops::Range<usize>,
     keys: Vec<Key>,
@@ -86,14 +86,7 @@ async fn measure(storage: Storage, count: usize, table: &mut Table) {
     });
 }
 
-fn grants(label: &str, what: &str, latencies: &[Duration], target: Option<f64>) -> Vec<String> {
-    let of = Percentiles::of(latencies.to_vec());
-    let value = format!("longest {:.1} ms, p50 {:.2}, p99 {:.2} of {}", of.max, of.p50, of.p99, latencies.len());
-    let verdict = target.map_or_else(|| "-".to_owned(), |ms| against(format!("longest < {ms} ms"), of.max < ms));
-    vec![label.to_owned(), what.to_owned(), value, verdict]
-}
-
-async fn shares(server: &Latchd, count: usize) -> Vec<Share> {
+pub async fn shares(server: &Latchd, count: usize) -> Vec<Share> {
     let mut shares = Vec::new();
     for first in (0..count).step_by(HOLDS_PER_SESSION) {
         let session = Session::open(server.address(Transport::Plain), Transport::Plain).await.expect("it connects");
@@ -103,7 +96,7 @@ async fn shares(server: &Latchd, count: usize) -> Vec<Share> {
 }
 
 /// Runs the same work for every share, so many of them at a time.
-async fn for_each<Work, Done>(shares: Vec<Share>, work: Work) -> Vec<Share>
+pub async fn for_each<Work, Done>(shares: Vec<Share>, work: Work) -> Vec<Share>
 where
     Work: Fn(Share) -> Done,
     Done: Future<Output = io::Result<Share>> + Send + 'static,
@@ -126,7 +119,7 @@ where
     done
 }
 
-async fn fill(mut share: Share) -> io::Result<Share> {
+pub async fn fill(mut share: Share) -> io::Result<Share> {
     for number in share.numbers.clone() {
         let name = String::from_utf8_lossy(&name("held", number as u64)).into_owned();
         let body = format!(r#"{{"name":"{name}","lock_timeout_seconds":{LONG_LEASE_SECONDS}}}"#);
@@ -213,42 +206,4 @@ fn snapshots(folder: &Path) -> BTreeMap<std::path::PathBuf, SystemTime> {
         }
     }
     found
-}
-
-/// One client that keeps taking and giving back locks and notes how long each grant took.
-struct Probe {
-    stop: Arc<AtomicBool>,
-    task: tokio::task::JoinHandle<io::Result<Vec<Duration>>>,
-}
-
-impl Probe {
-    async fn start(server: &Latchd) -> Self {
-        let session = Session::open(server.address(Transport::Plain), Transport::Plain).await.expect("it connects");
-        let stop = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(probe(session, Arc::clone(&stop)));
-        Self { stop, task }
-    }
-
-    async fn for_a_while(self, duration: Duration) -> Vec<Duration> {
-        tokio::time::sleep(duration).await;
-        self.finish().await
-    }
-
-    async fn finish(self) -> Vec<Duration> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.task.await.expect("no probe panics").expect("every request is answered")
-    }
-}
-
-async fn probe(mut session: Session, stop: Arc<AtomicBool>) -> io::Result<Vec<Duration>> {
-    let mut numbers = Numbers::of_client(u64::MAX);
-    let mut latencies = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
-        let name = name("prob", numbers.next());
-        let began = Instant::now();
-        let key = session.lock(&name).await?;
-        latencies.push(began.elapsed());
-        session.unlock(&name, &key).await?;
-    }
-    Ok(latencies)
 }

@@ -1,13 +1,14 @@
 //! `make bench`: how fast latchd answers, beside a bare HTTP echo and Redis measured by the same client in the same run.
 //!
 //! Each part is a module: uncontended cycles, the same over the Redis protocol and over gRPC, modes and several names, hand-off of a contended lock, a table that holds a
-//! million locks, and what many cycles leave behind.
+//! million locks, ten thousand freezes, the console over a hundred thousand locks, and what many cycles leave behind.
 //! Every server runs in a process of its own; this binary is the load generator and, as `echo`, the bare server.
 
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod echo;
+mod freezes;
 mod grpc;
 mod handoff;
 mod held;
@@ -16,6 +17,8 @@ mod http2;
 mod ldlm;
 mod load;
 mod modes;
+mod pages;
+mod probe;
 mod redis;
 mod report;
 mod resp;
@@ -66,6 +69,12 @@ async fn measure(arguments: &Arguments) {
     }
     if arguments.part(Part::Held) {
         held::run(arguments).await;
+    }
+    if arguments.part(Part::Freezes) {
+        freezes::run(arguments).await;
+    }
+    if arguments.part(Part::Console) {
+        pages::run(arguments).await;
     }
     if arguments.part(Part::History) {
         history::run(arguments).await;

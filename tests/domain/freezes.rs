@@ -304,6 +304,53 @@ fn restored_table_goes_on_with_the_sweep_as_the_others() {
 }
 
 #[test]
+fn ten_thousand_freezes_are_refused_beyond_their_limit_and_leave_the_others_alone() {
+    const COUNT: usize = 10_000;
+    let mut bench = Bench::with_limits(|limits| (limits.freeze_ms_max, limits.freezes_max) = (MAX_MS, COUNT as u64));
+    let all: Vec<Command> = (0..COUNT / 2)
+        .flat_map(|at| [freeze_name(&format!("name-{at:04}"), 500), freeze_prefix(&format!("prefix-{at:04}/"), 400)])
+        .collect();
+    let mut frozen_now = 0;
+    for part in all.chunks(1_000) {
+        let outcomes = bench.batch(part.to_vec()).outcomes;
+        frozen_now += outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Frozen(_))).count();
+    }
+    assert_eq!((frozen_now, bench.table.counts().freezes), (COUNT, COUNT as u64));
+    let full = Refusal::FreezesFull { limit: COUNT as u64 };
+    assert_eq!(bench.refused(freeze_name("one more", 500)), full);
+    frozen(&mut bench, freeze_prefix("prefix-0077/", 450));
+
+    assert_eq!(bench.refused(ask("name-4999", 1)), Refusal::Frozen(by("name-4999", Covers::Name, 500, false)));
+    let under = Refusal::Frozen(by("prefix-0077/", Covers::Prefix, 450, false));
+    assert_eq!(bench.refused(ask("prefix-0077/x", 2)), under);
+    for (at, beside) in ["name-49990", "name-499", "prefix-0077", "prefix-5000/x", "elsewhere"].iter().enumerate() {
+        bench.acquired(ask(beside, 10 + at as u64));
+    }
+    let waiting = bench.queued(wait("prefix-0078/x", 3));
+
+    let view = bench.table.freezes();
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page: Vec<_> =
+            view.after(after.as_ref(), Timestamp(0)).take(999).map(|(target, _)| target.clone()).collect();
+        after = page.last().cloned();
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page);
+    }
+    assert!(listed.len() == COUNT && listed.is_sorted(), "each once, in their order");
+
+    let restored = bench.restored();
+    assert_eq!((restored.counts().freezes, restored.bytes()), (COUNT as u64, bench.table.bytes()));
+    assert!(restored.freeze_of(&name("prefix-0077/x"), Timestamp(0)).is_some());
+    assert_eq!(granted(&bench.run(thaw("prefix-0078/")).1), [(waiting, false)]);
+    frozen(&mut bench, freeze_name("one more", 500));
+    bench.pass_ms(501).expire_all();
+    assert_eq!((bench.table.counts().freezes, bench.table.freeze_of(&name("name-0001"), Timestamp(0))), (0, None));
+}
+
+#[test]
 fn freezes_survive_a_snapshot_and_a_backup() {
     let mut bench = bench();
     bench.outcome(open(1, LONG_MS));
