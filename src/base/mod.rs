@@ -1,4 +1,4 @@
-//! Clock, randomness, the byte codec, values, dates and URLs of the configuration, histograms, a bounded map, groups of
+//! Clock, randomness, the byte codec, values, dates, URLs and files of the configuration, histograms, a bounded map, groups of
 //! addresses, the id of the current request, the phase of the drain, a limit on repeated log lines, the refusal of a request
 //! beyond a rate, and which characters cannot be seen.
 //!
@@ -17,6 +17,7 @@ pub mod histogram;
 mod invisible;
 pub mod listen_url;
 mod log_rate_limit;
+pub mod named_file;
 pub mod random;
 pub mod request_id;
 pub mod request_times;

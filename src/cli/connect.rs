@@ -246,7 +246,7 @@ fn given(what: &str, plain: Option<Secret>, file: Option<PathBuf>) -> Result<Opt
             Err(Failure::config(format!("{what} and {what}_file (or their variables) are both set: set one of them")))
         }
         (plain, None) => Ok(plain),
-        (None, Some(file)) => secret_file::read(&file)
+        (None, Some(file)) => secret_file::read_once(&file)
             .map(Some)
             .map_err(|reason| Failure::config(format!("{what}_file: {} cannot be used ({reason})", file.display()))),
     }

@@ -117,6 +117,14 @@ impl CertificateConfig {
             None => Ok(()),
         }
     }
+
+    /// Without authorities no client shows a certificate, and the entries would do nothing.
+    pub fn check_authorities(all: &[CertificateConfig], key: &str, client_ca: Option<&Path>) -> Result<(), String> {
+        match all.is_empty() || client_ca.is_some() {
+            true => Ok(()),
+            false => Err(format!("{key} needs tls.client_ca: the authorities of those certificates")),
+        }
+    }
 }
 
 fn alternative_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<CertificateName>, D::Error> {

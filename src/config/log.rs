@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::env;
 use super::inputs::Inputs;
+use super::{FILE_BYTES_MAX, env};
 use crate::base::config_value::{LogFormat, duration};
+use crate::base::named_file;
 
 const FORMAT: &str = "log.format";
 
@@ -45,8 +46,9 @@ impl LogConfig {
 }
 
 fn format_of_file(inputs: &Inputs) -> Option<String> {
-    let text = std::fs::read_to_string(inputs.file_named()?).ok()?;
-    let document: toml::Table = text.parse().ok()?;
+    // A pipe has been read to its end.
+    let text = named_file::read(&inputs.file_named()?, FILE_BYTES_MAX).ok()?;
+    let document: toml::Table = str::from_utf8(&text).ok()?.parse().ok()?;
     Some(document.get("log")?.get("format")?.as_str()?.to_owned())
 }
 

@@ -46,6 +46,7 @@ use self::access::PlainCredentials;
 use self::layers::Layers;
 pub use crate::base::config_value::Secret;
 pub use crate::base::listen_url::{ListenUrl, Scheme};
+use crate::base::named_file;
 use crate::domain::Limits;
 use crate::domain::time::round_up_ms;
 pub use crate::engine::cluster_options::NODE_ID_MAX;
@@ -54,6 +55,9 @@ use crate::engine::{ClusterOptions, StorageOptions};
 
 /// The document of defaults: every key, its default and a comment.
 pub const DEFAULTS: &str = include_str!("../../config.toml");
+
+/// Of the file of the configuration.
+const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug, Deserialize)]
@@ -98,8 +102,9 @@ impl Config {
         let mut layers = Layers::new(DEFAULTS);
         if let Some(path) = inputs.file_named() {
             let file = path.display().to_string();
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| ConfigError::Unreadable { file: file.clone(), reason: error.to_string() })?;
+            let unreadable = |reason: String| ConfigError::Unreadable { file: file.clone(), reason };
+            let text = named_file::read_once(&path, FILE_BYTES_MAX).map_err(|error| unreadable(error.to_string()))?;
+            let text = String::from_utf8(text).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
             layers.file(&file, &text)?;
         }
         let mut plain = PlainCredentials::default();
@@ -169,11 +174,12 @@ impl Config {
         let conflict = |text: String| Err(ConfigError::Conflict(text));
         self.tls.check()?;
         access::CertificateConfig::check(&self.access.certificates).map_err(ConfigError::Conflict)?;
-        if !self.access.certificates.is_empty() && self.tls.client_ca().is_none() {
-            return conflict(
-                "access.certificates needs tls.client_ca: the authorities of those certificates".to_owned(),
-            );
-        }
+        access::CertificateConfig::check_authorities(
+            &self.access.certificates,
+            "access.certificates",
+            self.tls.client_ca(),
+        )
+        .map_err(ConfigError::Conflict)?;
         cluster::check(&self.cluster)?;
         self.tracing.check()?;
         if self.listen.is_empty() {

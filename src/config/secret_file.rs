@@ -1,10 +1,10 @@
 //! A password or an API key in a file of its own, as secrets are mounted into containers.
 
-use std::fs::File;
-use std::io::Read;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{ConfigError, Secret, Source};
+use crate::base::named_file;
 
 /// No secret is longer; a log or a device that was named by mistake is.
 const BYTES_MAX: u64 = 16 << 10;
@@ -20,7 +20,7 @@ pub struct SecretFile {
 
 impl SecretFile {
     pub(super) fn read(&self) -> Result<Secret, ConfigError> {
-        read(&self.path).map_err(|reason| ConfigError::SecretFile {
+        read_once(&self.path).map_err(|reason| ConfigError::SecretFile {
             source: self.source.clone(),
             file: self.path.display().to_string(),
             reason,
@@ -30,14 +30,22 @@ impl SecretFile {
 
 /// Reads the lines of a file that are not empty.
 pub fn read_lines(path: &Path) -> Result<Vec<Secret>, String> {
-    let text = read_text(path)?;
+    let text = text(named_file::read(path, BYTES_MAX))?;
     Ok(text.lines().filter(|line| !line.trim().is_empty()).map(Secret::new).collect())
 }
 
 /// Reads the one line of a file. The reason of a refusal says nothing of what the file holds.
 pub fn read(path: &Path) -> Result<Secret, String> {
-    let text = read_text(path)?;
-    let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    one_line(&text(named_file::read(path, BYTES_MAX))?)
+}
+
+/// The same for a file that is read a single time, at a start, and that may be a pipe.
+pub fn read_once(path: &Path) -> Result<Secret, String> {
+    one_line(&text(named_file::read_once(path, BYTES_MAX))?)
+}
+
+fn one_line(text: &str) -> Result<Secret, String> {
+    let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     match line {
         "" => Err("it is empty".to_owned()),
         line if line.contains(['\n', '\r', '\0']) => Err("it holds more than one line".to_owned()),
@@ -45,14 +53,8 @@ pub fn read(path: &Path) -> Result<Secret, String> {
     }
 }
 
-fn read_text(path: &Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > BYTES_MAX {
-        return Err(format!("it holds more than {BYTES_MAX} bytes"));
-    }
-    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
+fn text(read: io::Result<Vec<u8>>) -> Result<String, String> {
+    String::from_utf8(read.map_err(|error| error.to_string())?).map_err(|_| "it is not UTF-8".to_owned())
 }
 
 #[cfg(test)]
@@ -77,7 +79,8 @@ mod tests {
             let refused = read(bytes).expect_err("refused");
             assert!(refused.contains(reason), "{refused}");
         }
-        assert!(super::read(Path::new("/dev/zero")).expect_err("refused").contains("16384"));
+        assert!(super::read(Path::new("/dev/zero")).expect_err("refused").contains("not a regular file"));
+        assert!(super::read_once(Path::new("/dev/zero")).expect_err("refused").contains("16384"));
         assert!(super::read(folder.path()).is_err() && super::read(&folder.path().join("none")).is_err());
     }
 }

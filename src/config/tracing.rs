@@ -181,6 +181,8 @@ mod tests {
         };
         let expected = vec![("x-key".to_owned(), "a: b".to_owned()), ("y".to_owned(), String::new())];
         assert_eq!(headers("X-Key: a: b\n\ny:\n"), Ok(expected));
+        let folder_itself = with(&format!("headers_file = '{}'", folder.path().display()), &[]).headers();
+        assert!(folder_itself.expect_err("refused").to_string().contains("it is not a regular file"));
         let refused = headers("hunter2\n").expect_err("refused");
         assert!(refused.contains("`name: value`") && !refused.contains("hunter2"), "{refused}");
     }

@@ -21,6 +21,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::base::BoxFuture;
 use crate::base::listen_url::{ListenUrl, Scheme};
+use crate::base::named_file::{self, PEM_BYTES_MAX};
 use crate::raft::interface::{AcceptedConnection, Handshake, Incoming, Stream, Transport};
 use crate::raft::peers::certificate::PeerCertificate;
 
@@ -174,7 +175,7 @@ impl PeerFiles {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TransportError> {
-    std::fs::read(path).map_err(|source| TransportError::Unreadable { path: path.to_owned(), source })
+    named_file::read(path, PEM_BYTES_MAX).map_err(|source| TransportError::Unreadable { path: path.to_owned(), source })
 }
 
 impl TlsConfigs {

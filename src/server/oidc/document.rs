@@ -1,5 +1,6 @@
 //! Fetches one JSON document, within bounds: how large it is, and who may answer.
 
+use crate::base::named_file::{self, PEM_BYTES_MAX};
 use reqwest::header::{ACCEPT, CACHE_CONTROL, HeaderMap};
 use reqwest::{Certificate, Client, StatusCode, redirect};
 use std::path::Path;
@@ -27,7 +28,7 @@ pub fn client(authorities: Option<&Path>) -> Result<Client, String> {
         .user_agent(concat!("latchd/", env!("CARGO_PKG_VERSION")));
     if let Some(path) = authorities {
         let unusable = |error: &dyn std::fmt::Display| format!("{} cannot be used: {error}", path.display());
-        let pem = std::fs::read(path).map_err(|error| unusable(&error))?;
+        let pem = named_file::read(path, PEM_BYTES_MAX).map_err(|error| unusable(&error))?;
         let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(&error))?;
         if certificates.is_empty() {
             return Err(unusable(&"it has no PEM certificate"));

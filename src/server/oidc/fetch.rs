@@ -8,6 +8,7 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
@@ -21,6 +22,8 @@ struct Parts {
     keys_url: Option<String>,
     authorities: Option<PathBuf>,
     token_file: Option<PathBuf>,
+    /// A disk that hangs holds one thread, not one more with each fetch.
+    reading: Arc<Semaphore>,
 }
 
 /// What a fetch has brought.
@@ -43,6 +46,7 @@ impl Source {
             keys_url: settings.jwks_url.clone(),
             authorities: settings.ca_file.clone(),
             token_file: settings.token_file.clone(),
+            reading: Arc::new(Semaphore::new(1)),
         }))
     }
 
@@ -51,9 +55,7 @@ impl Source {
     }
 
     pub async fn fetch(&self) -> Result<Fetched, String> {
-        let parts = Arc::clone(&self.0);
-        let files = tokio::task::spawn_blocking(move || parts.read_files()).await;
-        let (client, bearer) = files.map_err(|_| "the files of the issuer cannot be read".to_owned())??;
+        let (client, bearer) = self.read_files().await?;
         let bearer = bearer.as_deref();
         let keys_url = match &self.0.keys_url {
             Some(url) => url.clone(),
@@ -67,6 +69,18 @@ impl Source {
         let document = get(&client, &keys_url, bearer).await?;
         let keys = KeySet::parse(&document.body).map_err(|error| format!("{keys_url}: {error}"))?;
         Ok(Fetched { keys, fresh_for: document.fresh_for })
+    }
+
+    async fn read_files(&self) -> Result<(reqwest::Client, Option<String>), String> {
+        let parts = Arc::clone(&self.0);
+        let hangs = |_| "its ca_file or token_file is being read since an earlier fetch: does a disk hang?".to_owned();
+        let turn = Arc::clone(&parts.reading).try_acquire_owned().map_err(hangs)?;
+        let read = tokio::task::spawn_blocking(move || {
+            let read = parts.read_files();
+            drop(turn);
+            read
+        });
+        read.await.map_err(|_| "the files of the issuer cannot be read".to_owned())?
     }
 
     fn keys_url(&self, url: &str, document: &[u8]) -> Result<String, String> {
@@ -131,6 +145,21 @@ mod tests {
         ] {
             url(bad).expect_err(bad);
         }
+    }
+
+    #[tokio::test]
+    async fn fetch_while_the_files_of_an_earlier_one_are_read_is_refused_and_begins_no_thread() {
+        let settings = serde_json::json!({
+            "issuer": "https://127.0.0.1:1", "audience": "x", "token_file": "/nowhere",
+            "rules": [{"claims": {"sub": "x"}, "role": "client"}]
+        });
+        let source = Source::of(&serde_json::from_value(settings).expect("settings"));
+        let failure = || async { source.fetch().await.err().expect("a failure") };
+        let hanging = source.0.reading.try_acquire().expect("nobody reads");
+        assert!(failure().await.contains("does a disk hang?"));
+        drop(hanging);
+        assert!(failure().await.contains("/nowhere cannot be used"));
+        assert!(failure().await.contains("/nowhere cannot be used"), "a reading that has ended makes room");
     }
 
     #[test]

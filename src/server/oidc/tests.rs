@@ -1,6 +1,7 @@
 //! Fetches from servers that lie, stall and send too much.
 
 use super::fetch::{Fetched, Source};
+use crate::base::named_file::make_pipe;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -124,4 +125,7 @@ async fn file_of_authorities_must_hold_one() {
     assert!(why(&file).await.contains("ca.pem cannot be used"));
     std::fs::write(&file, "no certificate").expect("written");
     assert!(why(&file).await.contains("no PEM certificate"));
+    let pipe = folder.path().join("pipe");
+    make_pipe(&pipe);
+    assert!(why(&pipe).await.contains("pipe cannot be used: it is not a regular file"));
 }

@@ -18,6 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use super::pair::TlsError;
+use crate::base::named_file::{self, PEM_BYTES_MAX};
 use crate::config::ListenUrl;
 
 const CERT: &str = "dev-cert.pem";
@@ -96,7 +97,9 @@ fn make(names: &[String], now: UnixTime) -> Result<(String, String), rcgen::Erro
 
 /// Asks the verifier that clients use, with the certificate as its own authority.
 fn is_good(cert: &Path, key: &Path, names: &[String], now: UnixTime) -> bool {
-    let (Ok(cert), Ok(key)) = (CertificateDer::from_pem_file(cert), PrivateKeyDer::from_pem_file(key)) else {
+    let read = |path: &Path| named_file::read(path, PEM_BYTES_MAX);
+    let (Ok(cert), Ok(key)) = (read(cert), read(key)) else { return false };
+    let (Ok(cert), Ok(key)) = (CertificateDer::from_pem_slice(&cert), PrivateKeyDer::from_pem_slice(&key)) else {
         return false;
     };
     let provider = Arc::new(ring::default_provider());

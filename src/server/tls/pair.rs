@@ -11,6 +11,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
 
+use crate::base::named_file::{self, PEM_BYTES_MAX};
 use crate::config::tls::ClientAuth;
 
 /// Why https cannot be served. The text says which file, what is wrong with it and what to do.
@@ -119,7 +120,7 @@ pub fn log_fingerprint(what: &str, cert: &Path, fingerprint: &str) {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|reason| TlsError::Unreadable { path: path.to_owned(), reason })
+    named_file::read(path, PEM_BYTES_MAX).map_err(|reason| TlsError::Unreadable { path: path.to_owned(), reason })
 }
 
 fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -141,4 +142,25 @@ fn roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, TlsError> {
 
 fn unusable(path: &Path, reason: String) -> TlsError {
     TlsError::Unusable { path: path.to_owned(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::named_file::make_pipe;
+
+    #[test]
+    fn file_that_is_a_pipe_is_refused_at_once() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let [pem, pipe] = ["pem", "pipe"].map(|name| folder.path().join(name));
+        std::fs::write(&pem, "").expect("written");
+        make_pipe(&pipe);
+        for at in 0..3 {
+            let path = |file| if file == at { pipe.clone() } else { pem.clone() };
+            let files =
+                Files { cert: path(0), key: path(1), client_ca: Some(path(2)), client_auth: ClientAuth::Required };
+            let refused = files.read().err().expect("refused").to_string();
+            assert!(refused.contains("pipe cannot be read (it is not a regular file)"), "{refused}");
+        }
+    }
 }
