@@ -2,6 +2,7 @@
 
 use super::digest::{Sha256Digest, sha256};
 use super::ending::Ending;
+use super::reserved_names::ANONYMOUS;
 use serde::Deserialize;
 use std::{ops::Deref, sync::Arc};
 
@@ -98,7 +99,7 @@ impl Identity {
 
     /// The caller of a server without credentials.
     pub fn anonymous(role: Role) -> Identity {
-        Identity::known("anonymous", role, &[], 0, b"anonymous", None)
+        Identity::known(ANONYMOUS, role, &[], 0, ANONYMOUS.as_bytes(), None)
     }
 
     /// The caller that an identity token makes. Issuer, subject and rule stand for it, so that sessions that were opened with

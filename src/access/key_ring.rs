@@ -8,6 +8,7 @@ use super::{
     identity::Identity,
     known_secrets::KnownSecrets,
     options::AccessError,
+    reserved_names::check_name,
 };
 
 /// A key as configured: the digest of its secret, and who it makes the caller.
@@ -118,11 +119,14 @@ pub(super) fn accept_twin(first: &Identity, second: &Identity) -> Result<(), Acc
     Err(AccessError::SameSecret { first: first.name.to_string(), second: second.name.to_string() })
 }
 
-/// A name stands for one key in logs and messages.
-pub(super) fn each_name_once<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(), AccessError> {
+/// A name stands for one caller in logs and messages.
+pub(super) fn check_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(), AccessError> {
     let mut known = HashSet::new();
-    match names.into_iter().find(|name| !known.insert(*name)) {
-        Some(name) => Err(AccessError::SameName { name: name.to_owned() }),
-        None => Ok(()),
-    }
+    names.into_iter().try_for_each(|name| {
+        check_name(name)?;
+        match known.insert(name) {
+            true => Ok(()),
+            false => Err(AccessError::SameName { name: name.to_owned() }),
+        }
+    })
 }

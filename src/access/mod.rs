@@ -25,6 +25,7 @@ mod passwords;
 mod presented;
 mod rates;
 mod reloading;
+pub mod reserved_names;
 mod seal;
 mod throttle;
 mod unidentified;

@@ -16,6 +16,12 @@ pub enum AccessError {
     SameSecret { first: String, second: String },
     #[error("two API keys are named `{name}`: give each a name of its own in access.keys and access.keys_file")]
     SameName { name: String },
+    #[error(
+        "no API key and no certificate may be named `{name}`: latchd gives `anonymous`, `password-1`, \
+         `command-line-key-1`, `command-line-password-1` and what begins with `oidc:` to other callers, and `*` stands for \
+         each; choose another name"
+    )]
+    ReservedName { name: String },
     #[error("a name of the certificates of `{name}` is that of another entry: each name stands for one caller")]
     SameCertificateName { name: String },
     #[error("`{option}` must be at least {least}")]

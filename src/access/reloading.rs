@@ -10,7 +10,7 @@ use super::{
     credential::ApiKey,
     ending::Ending,
     identity::Identity,
-    key_ring::{KeyRing, PreparedKey, PreparedRule, accept_twin, each_name_once},
+    key_ring::{KeyRing, PreparedKey, PreparedRule, accept_twin, check_names},
     options::AccessError,
 };
 
@@ -32,7 +32,7 @@ impl Access {
         let before = self.keys.load_full();
         let fixed = self.fixed.names.iter().map(String::as_str);
         let of_rules = rules.iter().map(|rule| &*rule.name);
-        each_name_once(fixed.chain(keys.iter().map(|key| &*key.name)).chain(of_rules))?;
+        check_names(fixed.chain(keys.iter().map(|key| &*key.name)).chain(of_rules))?;
         let (mut ring, mut kept) = (self.fixed.keys.clone(), Vec::new());
         for key in keys {
             let expires = key.expires;

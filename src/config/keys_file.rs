@@ -1,14 +1,13 @@
 //! The file of `access.keys_file`: API keys that come and go while the server runs.
 
-use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::access::{CertificateConfig, KeyConfig};
 use super::toml_errors;
-use crate::base::{clock, end_date};
+use crate::base::{clock, end_date, named_file};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +28,12 @@ impl KeysFile {
             false => reason,
         })?;
         CertificateConfig::check(&file.certificates).map(|()| file)
+    }
+
+    /// The same for a server whose clients show certificates of these authorities.
+    pub fn parse_for(text: &[u8], client_ca: Option<&Path>) -> Result<Self, String> {
+        let file = Self::parse(text)?;
+        CertificateConfig::check_authorities(&file.certificates, "[[certificates]]", client_ca).map(|()| file)
     }
 }
 
@@ -58,13 +63,10 @@ pub fn coming_end(text: &str) -> Result<u64, String> {
 
 /// What is in the file, up to so many bytes.
 pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(format!("it is longer than {bytes_max} bytes (access.keys_file_bytes_max)"));
-    }
-    Ok(bytes)
+    named_file::read(path, bytes_max).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => format!("{error} (access.keys_file_bytes_max)"),
+        _ => error.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -104,7 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn endless_file_is_not_read_to_its_end() {
-        assert!(read(Path::new("/dev/zero"), 1 << 10).expect_err("refused").contains("access.keys_file_bytes_max"));
+    fn long_file_and_device_are_refused() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(&file, [b'#'; 1025]).expect("written");
+        assert!(read(file.path(), 1 << 10).expect_err("refused").contains("1024 bytes (access.keys_file_bytes_max)"));
+        assert_eq!(read(Path::new("/dev/zero"), 1 << 10), Err("it is not a regular file".to_owned()));
     }
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use crate::access::{Rate, Subject};
+use crate::access::{Rate, Subject, reserved_names};
 
 const EXPECTED: &str = "expected { credential = \"ci\", requests_per_second = 50, burst = 100 }, or prefix = \"build/\" instead of \
     credential";
@@ -40,7 +40,7 @@ pub fn rates<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Rate>, D::Error> 
 
 fn rate(entry: Entry) -> Option<Rate> {
     let subject = match (entry.credential, entry.prefix) {
-        (Some(name), None) if name == "*" => Subject::EachCredential,
+        (Some(name), None) if name == reserved_names::EACH => Subject::EachCredential,
         (Some(name), None) if !name.is_empty() => Subject::Credential(name),
         (None, Some(prefix)) if !prefix.is_empty() => Subject::Prefix(prefix),
         _ => return None,

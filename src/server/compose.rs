@@ -3,7 +3,7 @@
 use super::serve::StartError;
 use super::system_limits::table_bytes_max;
 use crate::access::oidc::{IdentityTokens, TokenLimits};
-use crate::access::{Access, AccessError, AccessOptions, CertificateRule, Credential, Rates, Role};
+use crate::access::{Access, AccessError, AccessOptions, CertificateRule, Credential, Rates, Role, reserved_names};
 use crate::audit::{Audit, AuditFile, Destination, FileQueue};
 use crate::base::{Drain, clock};
 use crate::config::{Config, Secret};
@@ -114,11 +114,11 @@ pub fn audit(config: &Config) -> Result<Audit, StartError> {
 
 fn credentials(config: &Config) -> Vec<Credential> {
     let keys = config.access.keys.iter().map(|key| Credential::ApiKey(key.into()));
-    let passwords =
-        named("password", &config.access.passwords).map(|(name, phc)| Credential::PasswordHash { name, phc });
-    let plain_keys =
-        named("command-line-key", &config.plain.api_keys).map(|(name, secret)| Credential::PlainKey { name, secret });
-    let plain_passwords = named("command-line-password", &config.plain.passwords)
+    let passwords = named(reserved_names::PASSWORD, &config.access.passwords)
+        .map(|(name, phc)| Credential::PasswordHash { name, phc });
+    let plain_keys = named(reserved_names::COMMAND_LINE_KEY, &config.plain.api_keys)
+        .map(|(name, secret)| Credential::PlainKey { name, secret });
+    let plain_passwords = named(reserved_names::COMMAND_LINE_PASSWORD, &config.plain.passwords)
         .map(|(name, secret)| Credential::PlainPassword { name, secret });
     keys.chain(passwords).chain(plain_keys).chain(plain_passwords).collect()
 }

@@ -40,16 +40,25 @@ pub struct WatchedKeys {
 struct Place {
     path: PathBuf,
     bytes_max: u64,
+    client_ca: Option<PathBuf>,
 }
 
 impl Place {
     fn of(config: &Config) -> Option<Place> {
         let path = config.access.keys_file()?.to_owned();
-        Some(Place { path, bytes_max: config.access.keys_file_bytes_max })
+        let client_ca = config.tls.client_ca().map(ToOwned::to_owned);
+        Some(Place { path, bytes_max: config.access.keys_file_bytes_max, client_ca })
     }
 
     fn read(&self) -> Result<Vec<u8>, String> {
         read(&self.path, self.bytes_max)
+    }
+
+    /// Puts what was read to use.
+    fn reload(&self, access: &Access, contents: &[u8]) -> Result<(), String> {
+        let KeysFile { keys, certificates } = KeysFile::parse_for(contents, self.client_ca.as_deref())?;
+        let (keys, rules) = (keys.iter().map(ApiKey::from), certificates.iter().map(CertificateRule::from));
+        access.reload(keys.collect(), rules.collect()).map_err(|error| error.to_string())
     }
 }
 
@@ -58,14 +67,8 @@ pub fn load(config: &Config, access: &Access) -> Result<Vec<u8>, KeysFileError> 
     let Some(place) = Place::of(config) else { return Ok(Vec::new()) };
     let failed = |reason| KeysFileError { path: place.path.clone(), reason };
     let contents = place.read().map_err(failed)?;
-    reload(access, &contents).map_err(failed)?;
+    place.reload(access, &contents).map_err(failed)?;
     Ok(contents)
-}
-
-fn reload(access: &Access, contents: &[u8]) -> Result<(), String> {
-    let KeysFile { keys, certificates } = KeysFile::parse(contents)?;
-    let (keys, rules) = (keys.iter().map(ApiKey::from), certificates.iter().map(CertificateRule::from));
-    access.reload(keys.collect(), rules.collect()).map_err(|error| error.to_string())
 }
 
 impl WatchedKeys {
@@ -96,6 +99,7 @@ impl WatchedKeys {
 
     /// Takes the keys of a file that has changed, and is whole.
     async fn look(&mut self, place: &Place) -> Result<(), String> {
+        let path = &place.path;
         let reading = |place: Place| async move {
             let read = tokio::task::spawn_blocking(move || place.read()).await;
             read.unwrap_or_else(|_| Err("the process ends".to_owned()))
@@ -105,11 +109,11 @@ impl WatchedKeys {
             tokio::time::sleep(SETTLE).await;
             let settled = reading(place.clone()).await?;
             if settled == contents {
-                let (access, taken) = (Arc::clone(&self.access), contents.clone());
+                let (access, taken, place) = (Arc::clone(&self.access), contents.clone(), place.clone());
                 // Thousands of keys take their time.
-                let taken = tokio::task::spawn_blocking(move || reload(&access, &taken)).await;
+                let taken = tokio::task::spawn_blocking(move || place.reload(&access, &taken)).await;
                 taken.unwrap_or_else(|_| Err("the process ends".to_owned()))?;
-                let (count, path) = (self.access.keys().len(), place.path.display());
+                let (count, path) = (self.access.keys().len(), path.display());
                 tracing::info!(count, "the keys of {path} are in use now: {count} with those of the configuration");
                 self.in_use = contents;
                 return Ok(());
@@ -137,6 +141,7 @@ mod tests {
     use super::*;
     use crate::access::{Verdict, hash_key};
     use crate::base::clock::Stopwatch;
+    use crate::base::named_file::make_pipe;
     use crate::config::Inputs;
     use crate::server::compose;
     use std::path::Path;
@@ -206,7 +211,9 @@ mod tests {
         let half = &both[..both.len() - 20];
         let twice = both.clone() + &entry("a");
         let too_long = "#".repeat(5 << 20);
-        for broken in ["", half, "keys = 7\n", &twice, &too_long] {
+        let certificates = both.clone() + "[[certificates]]\nname = \"c\"\nsan = [\"DNS:c\"]\nrole = \"client\"\n";
+        let reserved = both.clone() + &entry("password-1");
+        for broken in ["", half, "keys = 7\n", &twice, &too_long, &certificates, &reserved] {
             std::fs::write(&rig.path, broken).expect("written");
             rig.until(Rig::is_stale).await;
             assert!(rig.opens("a") && rig.opens("b"), "{} bytes", broken.len());
@@ -217,11 +224,30 @@ mod tests {
         rig.until(Rig::is_stale).await;
         assert!(rig.opens("a"));
         std::fs::write(&rig.path, entry("b")).expect("written");
-        rig.until(|rig| !rig.opens("a")).await;
-        assert!(rig.opens("b") && !rig.is_stale());
+        rig.until(|rig| !rig.opens("a") && !rig.is_stale()).await;
+        assert!(rig.opens("b"));
         std::fs::write(&rig.path, "keys = []\n").expect("written");
         rig.until(|rig| !rig.opens("b")).await;
         assert!(!rig.access.is_open());
+    }
+
+    #[tokio::test]
+    async fn file_that_became_a_pipe_or_a_directory_is_told_at_once_and_ends_no_key() {
+        let rig = Rig::start(&entry("a"));
+        let kinds: [fn(&Path); 2] = [make_pipe, |path| std::fs::create_dir(path).expect("made")];
+        for (make, remove) in
+            kinds.into_iter().zip([|path| std::fs::remove_file(path), |path| std::fs::remove_dir(path)])
+        {
+            std::fs::remove_file(&rig.path).expect("removed");
+            make(&rig.path);
+            rig.until(Rig::is_stale).await;
+            assert!(rig.opens("a"));
+            let refused = load(&config(&rig.path), &rig.access).expect_err("at a start").to_string();
+            assert!(refused.contains("it is not a regular file"), "{refused}");
+            remove(&rig.path).expect("removed");
+            std::fs::write(&rig.path, entry("a")).expect("written");
+            rig.until(|rig| !rig.is_stale()).await;
+        }
     }
 
     #[tokio::test]
@@ -236,6 +262,23 @@ mod tests {
         rig.reload.send_replace(());
         rig.until(|rig| !rig.opens("n9999")).await;
         assert!(rig.opens("n0"));
+    }
+
+    #[test]
+    fn start_with_certificates_and_no_authority_or_with_a_reserved_name_is_refused() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("keys.toml");
+        let config = config(&path);
+        let access = compose::access(&config).expect("sound");
+        let refused = |text: &str| {
+            std::fs::write(&path, text).expect("written");
+            load(&config, &access).expect_err("refused").to_string()
+        };
+        let rule = |name: &str| {
+            format!("keys = []\n[[certificates]]\nname = \"{name}\"\nsan = [\"DNS:c\"]\nrole = \"client\"\n")
+        };
+        assert!(refused(&rule("ci")).contains("[[certificates]] needs tls.client_ca"), "{}", refused(&rule("ci")));
+        assert!(refused(&entry("oidc:repo")).contains("may be named `oidc:repo`"));
     }
 
     #[test]

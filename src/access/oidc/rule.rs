@@ -5,6 +5,7 @@ use super::pattern::Patterns;
 use super::template::Template;
 use crate::access::ending::Ending;
 use crate::access::identity::{Identity, Role};
+use crate::access::reserved_names::TOKEN;
 use crate::base::is_invisible;
 use serde::Deserialize;
 
@@ -83,5 +84,5 @@ const NAME_CHARACTERS_MAX: usize = 128;
 fn shown(name: &str) -> String {
     let visible = |c: char| if is_invisible(c) { c.escape_unicode().collect() } else { String::from(c) };
     let escaped: String = name.chars().map(visible).collect();
-    format!("oidc:{}", escaped.chars().take(NAME_CHARACTERS_MAX).collect::<String>())
+    format!("{TOKEN}{}", escaped.chars().take(NAME_CHARACTERS_MAX).collect::<String>())
 }

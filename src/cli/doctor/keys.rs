@@ -13,7 +13,8 @@ pub fn check(config: &Config, now: u64) -> Vec<Finding> {
     let mut findings = ends("access.keys", &config.access.keys, now);
     let Some(file) = config.access.keys_file() else { return findings };
     let check = "access.keys_file";
-    let read = keys_file::read(file, config.access.keys_file_bytes_max).and_then(|text| KeysFile::parse(&text));
+    let read = keys_file::read(file, config.access.keys_file_bytes_max)
+        .and_then(|text| KeysFile::parse_for(&text, config.tls.client_ca()));
     match read {
         Ok(read) => {
             let found = ends(check, &read.keys, now);
@@ -66,5 +67,8 @@ mod tests {
         assert!(!all.contains("ba7816"), "{all}");
         std::fs::write(&file, "keys").expect("written");
         assert!(check(&config, 0)[0].finding.contains("cannot be used"));
+        let certificates = "keys = []\n[[certificates]]\nname = \"ci\"\nsan = [\"DNS:ci\"]\nrole = \"client\"\n";
+        std::fs::write(&file, certificates).expect("written");
+        assert!(check(&config, 0)[0].finding.contains("tls.client_ca"));
     }
 }

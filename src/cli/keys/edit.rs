@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
+use crate::access::reserved_names::check_name;
+use crate::base::named_file;
 use crate::cli::Failure;
 use crate::config::access::KeyConfig;
 use crate::config::keys_file::KeysFile;
@@ -16,6 +18,8 @@ use crate::config::keys_file::KeysFile;
 /// Of a new file: latchd's group reads it, as it reads its configuration.
 const NEW_MODE: u32 = 0o640;
 const KEYS: &str = "keys";
+/// The server has a lower limit, access.keys_file_bytes_max.
+const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// What is written of a new key.
 pub struct Entry<'a> {
@@ -41,7 +45,7 @@ pub struct Editing {
 
 /// The keys of the file.
 pub fn keys(path: &Path) -> Result<Vec<KeyConfig>, Failure> {
-    let text = fs::read(path).map_err(|error| unreadable(path, error))?;
+    let text = named_file::read(path, FILE_BYTES_MAX).map_err(|error| unreadable(path, error))?;
     parsed(path, &text).map(|file| file.keys)
 }
 
@@ -64,7 +68,7 @@ impl Editing {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let turn = File::open(directory).map_err(|error| unreadable(directory, error))?;
         flock(&turn, FlockOperation::LockExclusive).map_err(|error| unreadable(directory, error))?;
-        let (text, before) = match fs::read(&path) {
+        let (text, before) = match named_file::read(&path, FILE_BYTES_MAX) {
             Ok(text) => (text, Some(fs::metadata(&path).map_err(|error| unreadable(&path, error))?)),
             Err(error) if may_make && error.kind() == io::ErrorKind::NotFound => (b"keys = []\n".to_vec(), None),
             Err(error) => return Err(unreadable(&path, error)),
@@ -76,6 +80,7 @@ impl Editing {
     }
 
     pub fn add(&mut self, entry: &Entry<'_>) -> Result<(), Failure> {
+        check_name(entry.name).map_err(|error| error.to_string())?;
         if self.keys()?.iter().any(|key| key.name == entry.name) {
             let (name, file) = (entry.name, self.path.display());
             return Err(
@@ -232,6 +237,8 @@ mod tests {
         let new = home.path().join("new.toml");
         add(&new, "b").expect("added");
         assert_eq!((names(&new), fs::metadata(&new).expect("there").mode() & 0o777), (vec!["b".to_owned()], NEW_MODE));
+        let reserved = add(&new, "anonymous").expect_err("refused").message;
+        assert!(reserved.contains("may be named `anonymous`"), "{reserved}");
         fs::write(&new, "keys = 7\n").expect("written");
         assert!(add(&new, "c").is_err());
         assert_eq!(fs::read_to_string(&new).expect("text"), "keys = 7\n", "a file that cannot be used stays as it is");
