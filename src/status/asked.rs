@@ -3,6 +3,9 @@
 use super::html::Html;
 use percent_encoding::percent_decode_str;
 
+/// Marks the address by which a page reads itself anew without a script: nobody has opened it.
+const REFRESH: &str = "refresh";
+
 /// The query of a page's address. Invalid UTF-8 is replaced, and then matches nothing.
 #[derive(Clone, Copy, Default)]
 pub struct Asked<'a>(&'a str);
@@ -21,6 +24,24 @@ impl<'a> Asked<'a> {
     /// The same, empty where it is missing.
     pub fn text(self, name: &str) -> String {
         self.given(name).unwrap_or_default()
+    }
+
+    /// Nobody opened the page: it reads itself anew.
+    pub fn is_refresh(self) -> bool {
+        self.given(REFRESH).is_some()
+    }
+
+    /// The query by which the same page reads itself anew.
+    pub fn refreshed(self) -> String {
+        let opened = self.opened();
+        let and = if opened.is_empty() { "" } else { "&" };
+        format!("{opened}{and}{REFRESH}=1")
+    }
+
+    /// The query as somebody who opens the page has it.
+    pub fn opened(self) -> String {
+        let is_mark = |pair: &&str| pair.split('=').next() == Some(REFRESH);
+        self.0.split('&').filter(|pair| !is_mark(pair)).collect::<Vec<_>>().join("&")
     }
 
     pub fn number(self, name: &str) -> Option<u64> {
@@ -76,6 +97,21 @@ mod tests {
         assert_eq!(text("prefix=%ff", "prefix").as_deref(), Some("\u{fffd}"));
         assert_eq!(text("prefix", "prefix"), None);
         assert_eq!(text("", "after"), None);
+    }
+
+    #[test]
+    fn address_of_a_page_that_reads_itself_anew_is_marked_once() {
+        for (query, opened, refreshed) in [
+            ("", "", "refresh=1"),
+            ("prefix=a%2F&page=2", "prefix=a%2F&page=2", "prefix=a%2F&page=2&refresh=1"),
+            ("refresh=1&prefix=a", "prefix=a", "prefix=a&refresh=1"),
+            ("refresh", "", "refresh=1"),
+            ("refreshed=1", "refreshed=1", "refreshed=1&refresh=1"),
+        ] {
+            let asked = Asked::of(Some(query));
+            assert_eq!((asked.opened().as_str(), asked.refreshed().as_str()), (opened, refreshed));
+            assert!(Asked::of(Some(refreshed)).is_refresh() && !Asked::of(Some(opened)).is_refresh());
+        }
     }
 
     #[test]

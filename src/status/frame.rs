@@ -23,6 +23,8 @@ pub struct Context<'a> {
     pub needs_credential: bool,
     /// The viewer has logged in, and can log out.
     pub is_logged_in: bool,
+    /// The query by which the page reads itself anew without a script, where that must not look like somebody's visit.
+    pub refresh_query: Option<String>,
     /// What forms carry to show that they were made for this viewer.
     pub form_token: String,
     /// What was just done.
@@ -138,7 +140,10 @@ impl Page {
         if let Some(stream) = &self.live {
             live.raw(" data-stream=\"").append(stream.written()).raw("\"");
             if !self.is_filled_in {
-                noscript.raw("<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n");
+                noscript.raw("<noscript><meta http-equiv=\"refresh\" content=\"5");
+                context.refresh_query.iter().for_each(|query| _ = noscript.raw("; url=?").text(query));
+                noscript.raw("\"></noscript>
+");
             }
         }
         let freshness = match self.live {

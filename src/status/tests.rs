@@ -35,6 +35,7 @@ fn seen_by(viewer: &Identity, page: impl FnOnce(&Context<'_>) -> String) -> Stri
         origin,
         needs_credential: true,
         is_logged_in: true,
+        refresh_query: None,
         form_token: "a-token".to_owned(),
         note: None,
     })

@@ -9,6 +9,7 @@ use crate::support::spec::Spec;
 use crate::support::sse::Events;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use std::time::{Duration, Instant};
 
 const PASSWORD: &str = "open sesame";
 const READER: &str = "a reader's key";
@@ -94,6 +95,29 @@ fn login_gives_a_cookie_for_the_console_alone_until_the_logout() {
     assert_eq!((out.status, out.header("location")), (303, Some("/ui/login")), "{}", out.text());
     browser.set_cookie(COOKIE, &cookie);
     assert_eq!(browser.get("/ui/rights").status, 401, "the old cookie is worth nothing");
+}
+
+/// Where a page without a script goes every few seconds.
+fn reloads_itself_at(page: &Response) -> String {
+    let text = page.text();
+    let (_, rest) = text.split_once("http-equiv=\"refresh\" content=\"5").expect("it reads itself anew");
+    let query = rest.split('"').next().and_then(|place| place.strip_prefix("; url=")).unwrap_or("?kind=forced");
+    format!("/ui/events{}", query.replace("&amp;", "&"))
+}
+
+#[test]
+fn login_ends_behind_a_page_that_only_reads_itself_anew() {
+    let server = Spec::in_memory().password(PASSWORD).configuration("[console]\nidle_timeout = \"1s\"\n").start();
+    let (mut left, mut used) = (browser(&server, PASSWORD), browser(&server, PASSWORD));
+    let mut page = left.get("/ui/events?kind=forced");
+    let begun = Instant::now();
+    while page.status == 200 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the login lasts for ever");
+        assert_eq!(used.get("/ui/events?kind=forced").status, 200, "somebody opens it again and again");
+        page = left.get(&reloads_itself_at(&page));
+    }
+    assert_eq!(page.status, 401);
+    assert!(page.text().contains("name=\"next\" value=\"/ui/events?kind=forced\""), "{}", page.text());
 }
 
 #[test]

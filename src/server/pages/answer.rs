@@ -24,14 +24,17 @@ pub fn with_context(
     whom: &[u8],
     page: impl FnOnce(&Context<'_>) -> String,
 ) -> String {
-    let note = Asked::of(head.uri.query()).given("note");
+    let asked = Asked::of(head.uri.query());
+    let (note, is_logged_in) = (asked.given("note"), visitor.is_some_and(|visitor| visitor.login.is_some()));
     page(&Context {
         viewer: visitor.map(|visitor| &visitor.identity),
         titles: &|dialect| pages.app.catalog.title(dialect),
         moment_after,
         origin: origin(head),
         needs_credential: !pages.app.access.is_open(),
-        is_logged_in: visitor.is_some_and(|visitor| visitor.login.is_some()),
+        is_logged_in,
+        // A secret in the address stays where it is: there is no login then.
+        refresh_query: is_logged_in.then(|| asked.refreshed()),
         form_token: pages.logins.form_token(whom),
         // Anybody can write an address, so only what was signed here is shown.
         note: note.and_then(|note| pages.logins.verified(&note).map(str::to_owned)),

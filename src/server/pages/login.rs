@@ -83,8 +83,9 @@ pub fn stranger(pages: &Pages, head: &Parts, failure: &Failure) -> Response {
     if !failure.code.wants_secret() || shows_secret(&head.headers) {
         return no_page(pages, head, failure, None, None);
     }
-    let here = head.uri.path_and_query().map_or("/", |here| here.as_str());
-    refused(pages, head, failure, own_page(here))
+    let query = Asked::of(head.uri.query()).opened();
+    let here = if query.is_empty() { head.uri.path().to_owned() } else { format!("{}?{query}", head.uri.path()) };
+    refused(pages, head, failure, own_page(&here))
 }
 
 /// The page that asks for a secret, instead of the one that was asked for.

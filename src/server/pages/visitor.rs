@@ -7,7 +7,7 @@ use crate::base::clock;
 use crate::http::auth::identify_with;
 use crate::http::connection::client;
 use crate::http::{ClientInfo, Code, Failure, header_fields, rates};
-use crate::status::STREAM;
+use crate::status::{Asked, STREAM};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
@@ -67,7 +67,8 @@ pub async fn visitor(pages: &Pages, head: &Parts, auth: Option<&str>) -> Result<
     if app.access.is_open() || auth.is_some() || shows_secret(&head.headers) {
         return Ok(Visitor { identity: identify_with(app, head, auth).await?, login: None });
     }
-    let is_use = !head.headers.contains_key(REFRESH) && head.uri.path() != STREAM;
+    let is_refresh = head.headers.contains_key(REFRESH) || Asked::of(head.uri.query()).is_refresh();
+    let is_use = !is_refresh && head.uri.path() != STREAM;
     let id = cookie(head, Cookie::Login);
     let known = id.and_then(|id| pages.logins.find(&id, clock::process_age(), is_use));
     match known {
