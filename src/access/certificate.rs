@@ -4,8 +4,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+
 use super::ending::Trust;
-use super::identity::Role;
+use super::identity::{Identity, Role};
 
 /// A certificate with more names opens nothing: each is looked up.
 const NAMES_MAX: usize = 64;
@@ -42,12 +44,30 @@ pub struct ClientCertificate {
     names: Vec<CertificateName>,
     not_after: u64,
     trust: Trust,
+    /// Of its last request.
+    caller: Arc<ArcSwapOption<CertificateCaller>>,
+}
+
+/// Whom a certificate makes the caller by one ring of credentials, so that only its first request looks.
+struct CertificateCaller {
+    ring: u64,
+    identity: Option<Identity>,
 }
 
 impl ClientCertificate {
     /// `not_after` in seconds since 1970.
     pub fn new(names: Vec<CertificateName>, not_after: u64, trust: Trust) -> ClientCertificate {
-        ClientCertificate { names, not_after, trust }
+        ClientCertificate { names, not_after, trust, caller: Arc::default() }
+    }
+
+    /// The caller by the ring with this number; `look` finds it where the last request had another ring.
+    pub(super) fn caller_by(&self, ring: u64, look: impl FnOnce() -> Option<Identity>) -> Option<Identity> {
+        if let Some(known) = self.caller.load().as_ref().filter(|known| known.ring == ring) {
+            return known.identity.clone();
+        }
+        let identity = look();
+        self.caller.store(Some(Arc::new(CertificateCaller { ring, identity: identity.clone() })));
+        identity
     }
 
     /// None where there are too many.

@@ -1,6 +1,7 @@
 //! The API keys that are valid now. A reload makes a whole new ring, so that no request sees half of one.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{
     certificate::CertificateName,
@@ -8,7 +9,7 @@ use super::{
     identity::Identity,
     known_secrets::KnownSecrets,
     options::AccessError,
-    reserved_names::check_name,
+    reserved_names::is_reserved,
 };
 
 /// A key as configured: the digest of its secret, and who it makes the caller.
@@ -21,6 +22,8 @@ pub(super) struct PreparedKey {
 /// All keys, found by their digests under the key of this process: what a wrong guess costs does not depend on their number,
 /// and its time tells nothing of how near it was.
 pub(super) struct KeyRing {
+    /// No other ring of this process has it.
+    pub number: u64,
     identities: Vec<Identity>,
     by_digest: HashMap<KeyedDigest, usize>,
     known: KnownSecrets,
@@ -54,7 +57,8 @@ impl KeyRing {
                 }
             }
         }
-        let known = KnownSecrets::for_credentials(identities.len());
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let (number, known) = (NEXT.fetch_add(1, Relaxed), KnownSecrets::for_credentials(identities.len()));
         let mut by_certificate_name = HashMap::new();
         for (at, rule) in mapped.iter().enumerate() {
             for name in &rule.names {
@@ -63,7 +67,7 @@ impl KeyRing {
                 }
             }
         }
-        Ok(KeyRing { identities, by_digest, known, mapped, by_certificate_name })
+        Ok(KeyRing { number, identities, by_digest, known, mapped, by_certificate_name })
     }
 
     /// This rule, if it is there with the same names.
@@ -117,6 +121,11 @@ pub(super) fn accept_twin(first: &Identity, second: &Identity) -> Result<(), Acc
         return Ok(());
     }
     Err(AccessError::SameSecret { first: first.name.to_string(), second: second.name.to_string() })
+}
+
+/// Refuses a name that latchd gives to callers by itself, for a key or the callers that certificates make.
+pub fn check_name(name: &str) -> Result<(), AccessError> {
+    if is_reserved(name) { Err(AccessError::ReservedName { name: name.to_owned() }) } else { Ok(()) }
 }
 
 /// A name stands for one caller in logs and messages.

@@ -40,6 +40,7 @@ pub use checker::Access;
 pub use credential::{ApiKey, Credential, hash_key, hash_password};
 pub use ending::Ending;
 pub use identity::{Identity, Role};
+pub use key_ring::check_name;
 pub use logins::{LoginId, LoginTimes, Logins};
 pub use options::{AccessError, AccessOptions, Verdict};
 pub use presented::{InHeaders, Presented, presented_in_headers};

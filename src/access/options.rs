@@ -40,6 +40,8 @@ pub enum Verdict {
     /// Nothing was presented.
     Missing,
     Wrong,
+    /// A client certificate that stands for nobody, has expired, or is vouched for no more.
+    CertificateRefused,
     /// An identity token, and why it is not accepted.
     TokenRefused(TokenRefusal),
     /// 429: too many failures from there, or too many passwords to verify at once.

@@ -69,9 +69,11 @@ impl Access {
     /// Whom this certificate makes the caller, as long as it is valid and vouched for.
     pub fn of_certificate(&self, certificate: &ClientCertificate) -> Option<Identity> {
         let ring = self.keys.load();
-        let mapped = ring.of_certificate(certificate.names())?;
-        let ending = mapped.ending()?.or_at(certificate.not_after(), certificate.trust());
-        Some(mapped.with(ending)).filter(Identity::is_valid)
+        let look = || {
+            let mapped = ring.of_certificate(certificate.names())?;
+            Some(mapped.with(mapped.ending()?.or_at(certificate.not_after(), certificate.trust())))
+        };
+        certificate.caller_by(ring.number, look).filter(Identity::is_valid)
     }
 
     /// Every key with a name, a role and perhaps an end.

@@ -6,6 +6,9 @@ use super::access::PlainCredentials;
 use super::env;
 use super::secret_file::SecretFile;
 
+/// Of the file of the configuration.
+pub const FILE_BYTES_MAX: u64 = 16 << 20;
+
 /// What the configuration is made from.
 #[derive(Debug, Default)]
 pub struct Inputs {

@@ -1,6 +1,6 @@
 //! The file of `access.keys_file`: API keys that come and go while the server runs.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -67,6 +67,12 @@ pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
         ErrorKind::FileTooLarge => format!("{error} (access.keys_file_bytes_max)"),
         _ => error.to_string(),
     })
+}
+
+/// The same for a program that changes it. The server has a limit of its own.
+pub fn read_to_change(path: &Path) -> io::Result<Vec<u8>> {
+    const BYTES_MAX: u64 = 1 << 30;
+    named_file::read(path, BYTES_MAX)
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::inputs::Inputs;
-use super::{FILE_BYTES_MAX, env};
+use super::env;
+use super::inputs::{FILE_BYTES_MAX, Inputs};
 use crate::base::config_value::{LogFormat, duration};
 use crate::base::named_file;
 

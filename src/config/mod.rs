@@ -43,6 +43,7 @@ pub use self::tls::TlsConfig;
 pub use self::tracing::TracingConfig;
 
 use self::access::PlainCredentials;
+use self::inputs::FILE_BYTES_MAX;
 use self::layers::Layers;
 pub use crate::base::config_value::Secret;
 pub use crate::base::listen_url::{ListenUrl, Scheme};
@@ -55,9 +56,6 @@ use crate::engine::{ClusterOptions, StorageOptions};
 
 /// The document of defaults: every key, its default and a comment.
 pub const DEFAULTS: &str = include_str!("../../config.toml");
-
-/// Of the file of the configuration.
-const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug, Deserialize)]

@@ -8,7 +8,7 @@ use super::failed_logins::Noted;
 use super::failure::Failure;
 use super::identity_tokens::{self, Found};
 use super::{header_fields, rates};
-use crate::access::oidc::IdentityTokens;
+use crate::access::oidc::{IdentityTokens, may_be_token};
 use crate::access::{Identity, InHeaders, Verdict, presented_in_headers};
 use crate::base::address_group::AddressGroup;
 use crate::base::clock;
@@ -31,7 +31,7 @@ pub async fn identify_with(app: &AppState, head: &Parts, extra: Option<&str>) ->
         return anonymous(app, head);
     }
     // Boxed, or the future of every request would have the size of these rare paths.
-    let granted = match look_up(app, head, extra)? {
+    let granted = match look_up(app, head, extra) {
         Known::Caller(identity) => identity,
         Known::Verdict(verdict) => Box::pin(settle(app, verdict, client(head).ip)).await?,
         Known::Nothing => Box::pin(identify_slowly(app, head, extra)).await?,
@@ -60,23 +60,24 @@ enum Known {
 }
 
 /// Whoever shows a secret is judged by it alone: a wrong one is not made good by a certificate.
-fn look_up(app: &AppState, head: &Parts, extra: Option<&str>) -> Result<Known, Failure> {
+fn look_up(app: &AppState, head: &Parts, extra: Option<&str>) -> Known {
     let in_headers = in_headers(head);
     let (secrets, count) = secrets(&in_headers, extra);
+    let secrets = &secrets[..count];
     let shown = head.extensions.get::<ClientInfo>().filter(|_| count == 0);
-    if let Some(identity) = shown.map(|info| by_certificate(app, info)).transpose()?.flatten() {
-        return Ok(Known::Caller(identity));
+    if let Some(known) = shown.and_then(|info| by_certificate(app, info)) {
+        return known;
     }
-    if app.access.tokens().is_some() {
-        return Ok(Known::Nothing);
+    if app.access.tokens().is_some() && secrets.iter().any(|secret| may_be_token(secret)) {
+        return Known::Nothing;
     }
-    let verdict = app.access.check_fast(&secrets[..count], client(head).ip, clock::process_age());
+    let verdict = app.access.check_fast(secrets, client(head).ip, clock::process_age());
     verdict.iter().for_each(|verdict| app.ending_keys.note(verdict));
-    Ok(match verdict {
+    match verdict {
         Some(Verdict::Granted(identity)) => Known::Caller(identity),
         Some(verdict) => Known::Verdict(verdict),
         None => Known::Nothing,
-    })
+    }
 }
 
 async fn identify_slowly(app: &AppState, head: &Parts, extra: Option<&str>) -> Result<Identity, Failure> {
@@ -104,16 +105,10 @@ fn secrets<'a>(in_headers: &'a InHeaders<'_>, extra: Option<&'a str>) -> ([&'a s
     (secrets, count)
 }
 
-/// The caller that the certificate of this connection makes. A proxy's is not that of the client behind it.
-fn by_certificate(app: &AppState, info: &ClientInfo) -> Result<Option<Identity>, Failure> {
-    let Some(certificate) = info.connection.certificate().filter(|_| !info.via_proxy) else { return Ok(None) };
-    match app.access.of_certificate(certificate) {
-        Some(identity) => Ok(Some(identity)),
-        None => {
-            let why = "this client certificate opens nothing here: show a password or an API key";
-            Err(Failure::new(Code::CredentialMissing, why))
-        }
-    }
+/// What the certificate of this connection opens, where there is one. A proxy's is not that of the client behind it.
+fn by_certificate(app: &AppState, info: &ClientInfo) -> Option<Known> {
+    let certificate = info.connection.certificate().filter(|_| !info.via_proxy)?;
+    Some(app.access.of_certificate(certificate).map_or(Known::Verdict(Verdict::CertificateRefused), Known::Caller))
 }
 
 /// The caller who shows these secrets from this address, where credentials are configured.
@@ -127,12 +122,17 @@ pub async fn identify_secrets(app: &AppState, secrets: &[&str], from: IpAddr) ->
 
 /// Records a failure, and says what is wrong.
 async fn settle(app: &AppState, verdict: Verdict, from: IpAddr) -> Result<Identity, Failure> {
-    match app.failed_logins.note(&verdict, from) {
+    record(app, &verdict, from).await;
+    granted(verdict)
+}
+
+/// Counts a failure, and writes it into the audit log.
+pub async fn record(app: &AppState, verdict: &Verdict, from: IpAddr) {
+    match app.failed_logins.note(verdict, from) {
         Noted::NoFailure => {}
         Noted::LeftOut => app.audit.leave_out(),
         Noted::ToRecord { why, held_back } => Box::pin(app.audit.refused_credential(from, why, held_back)).await,
     }
-    granted(verdict)
 }
 
 /// Any valid secret opens. Where none does, the caller hears what is wrong with its token.
@@ -189,6 +189,10 @@ fn granted(verdict: Verdict) -> Result<Identity, Failure> {
         Verdict::Granted(identity) => Ok(identity),
         Verdict::Expired(_) => {
             Err(Failure::new(Code::CredentialExpired, "this API key has expired: ask for a new one"))
+        }
+        Verdict::CertificateRefused => {
+            let why = "this client certificate opens nothing here: show a password or an API key";
+            Err(Failure::new(Code::CredentialMissing, why))
         }
         Verdict::Missing => Err(Failure::new(Code::CredentialMissing, "a password or an API key is needed")),
         Verdict::Wrong => Err(Failure::new(Code::CredentialWrong, "this password or API key is not known")),

@@ -28,14 +28,16 @@ impl EndingKeys {
     /// Tells of a verdict if it is about such a key.
     pub(crate) fn note(&self, verdict: &Verdict) {
         let (Verdict::Granted(identity) | Verdict::Expired(identity)) = verdict else { return };
-        if let Some(line) = self.line(identity, clock::process_age()) {
+        if let Some(line) = self.line(identity, clock::process_age) {
             tracing::warn!(key = %identity.name, "{line}");
         }
     }
 
-    fn line(&self, identity: &Identity, now: Duration) -> Option<String> {
+    /// `now` is asked for keys that end soon only, because every request of a key comes here.
+    fn line(&self, identity: &Identity, now: impl FnOnce() -> Duration) -> Option<String> {
         let ending = identity.ending()?;
         let remaining = ending.remaining().filter(|remaining| *remaining < WARN_BEFORE)?;
+        let now = now();
         self.by_key.admit(identity.credential, now)?;
         self.all.admit(now)?;
         let (name, date) = (&identity.name, clock::rfc3339(ending.expires()?));
@@ -60,12 +62,23 @@ mod tests {
         let identity = Identity::until("ci", Role::Client, &[], Some(Ending::new(Some(end), changes)));
         let line = |wall: u64, age: u64| {
             set_wall_clock(Box::new(move || Duration::from_secs(wall)));
-            keys.line(&identity, Duration::from_secs(age))
+            keys.line(&identity, || Duration::from_secs(age))
         };
         assert_eq!(line(end - 7 * 86_400, 0), None);
         assert!(line(end - 7 * 86_400 + 1, 0).expect("a line").contains("\"ci\" is in use, and expires soon (2030-"));
         assert_eq!(line(end - 1, 59), None, "the same minute");
         assert!(line(end, 60).expect("a line").contains("has expired"));
-        assert_eq!(keys.line(&Identity::new("ci", Role::Client, &[]), Duration::from_secs(600)), None);
+    }
+
+    #[test]
+    fn clock_is_not_read_for_a_key_without_an_end_or_with_a_far_one() {
+        let keys = EndingKeys::default();
+        let (_sender, changes) = tokio::sync::watch::channel(());
+        set_wall_clock(Box::new(|| Duration::from_secs(1_800_000_000)));
+        let until = |end| Some(Ending::new(end, changes.clone()));
+        for ending in [None, until(None), until(Some(1_900_000_000))] {
+            let identity = Identity::until("ci", Role::Client, &[], ending);
+            assert_eq!(keys.line(&identity, || panic!("the clock was read")), None);
+        }
     }
 }

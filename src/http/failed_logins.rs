@@ -58,6 +58,7 @@ impl FailedLogins {
             Verdict::Granted(_) | Verdict::Missing => return Noted::NoFailure,
             Verdict::Expired(_) => "this API key has expired",
             Verdict::Wrong => "this password or API key is not known",
+            Verdict::CertificateRefused => "this client certificate opens nothing here",
             Verdict::TokenRefused(refusal) => refusal.words(),
             Verdict::Throttled { .. } => "too many failed attempts from this address",
         };

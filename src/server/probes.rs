@@ -100,7 +100,11 @@ impl Exposition {
         let Exposition { app, metrics, address_usage } = self;
         let mut read = metrics::registry();
         let failed_logins = ConstCounter::new(app.failed_logins.count());
-        read.register("failed_logins", "Requests with a wrong password or key", failed_logins);
+        read.register(
+            "failed_logins",
+            "Requests with a password, key, identity token or client certificate that opens nothing",
+            failed_logins,
+        );
         let help =
             "Lines of the audit log: written, failed to be written, or left out beyond the rate of refused credentials";
         read.register("audit_lines", help, audit_lines(app.audit.counts()));

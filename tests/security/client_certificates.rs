@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::rights::with;
+use crate::support::audit::Trail;
 use crate::support::certificate;
 use crate::support::http::Connection;
 use crate::support::process::Server;
@@ -93,11 +95,16 @@ fn rule(name: &str, by: &str) -> String {
 
 impl Rig {
     fn start(authority: &Authority, rules: &str) -> Rig {
+        Rig::start_with(authority, rules, "")
+    }
+
+    fn start_with(authority: &Authority, rules: &str, more: &str) -> Rig {
         let home = tempfile::tempdir().expect("a directory");
         let (keys, ca) = (home.path().join("keys.toml"), home.path().join("ca.pem"));
         std::fs::write(&keys, file(rules)).and_then(|()| std::fs::write(&ca, authority.pem())).expect("written");
         let tls = format!("[tls]\nclient_ca = {ca:?}\nclient_auth = \"optional\"\nreload_interval = \"1h\"\n");
         let configuration = format!("{tls}[access]\nkeys_file = {keys:?}\nreload_interval = \"1h\"\n");
+        let configuration = configuration + more;
         let spec = Spec::in_memory().argument("--listen").argument("rediss://127.0.0.1:0");
         Rig { server: spec.configuration(configuration).start(), home, keys }
     }
@@ -187,6 +194,29 @@ fn resumed(rig: &Rig, client: &Arc<ClientConfig>) -> (Option<HandshakeKind>, u16
     stream.read_exact(&mut answer).expect("an answer");
     let status = String::from_utf8_lossy(&answer[9..]).parse().expect("a status");
     (stream.conn.handshake_kind(), status)
+}
+
+#[test]
+fn certificate_that_opens_nothing_is_counted_and_audited() {
+    let (ours, trail) = (Authority::new(), Trail::new());
+    let mapping = rule("ci", &format!("san = [\"{MAPPED}\"]"));
+    let rig = Rig::start_with(&ours, &mapping, &trail.configuration("continue", "1MiB"));
+    let failed = || {
+        let text = with(&rig.server, "admin").get("/metrics").text();
+        text.lines().find_map(|line| line.strip_prefix("latchd_failed_logins_total ")?.parse::<u32>().ok())
+    };
+    assert_eq!(rig.status(&ours.client("x", &[MAPPED]), &[]), 200);
+    assert_eq!(rig.status(&certificate::client_config(), &[]), 401, "no certificate at all is no failure");
+    assert_eq!((failed(), trail.lines().len()), (Some(0), 0));
+    let stranger = ours.client("x", &["URI:spiffe://prod/other"]);
+    assert_eq!(rig.status(&stranger, &[("x-api-key", "admin")]), 200, "a key opens for whoever has one");
+    assert_eq!(rig.status(&stranger, &[]), 401);
+    assert!(redis(rig.server.rediss(), &stranger).starts_with("-NOAUTH"));
+    assert_eq!(failed(), Some(2));
+    let lines = trail.lines();
+    let [refused] = &lines[..] else { panic!("one a minute of an address: {lines:?}") };
+    assert_eq!((&refused["stage"], &refused["from"]), (&"refused-credential".into(), &"127.0.0.1".into()));
+    assert_eq!(refused["reason"], "this client certificate opens nothing here");
 }
 
 #[test]

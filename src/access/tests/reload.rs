@@ -4,6 +4,7 @@ use super::*;
 use crate::access::{CertificateName, CertificateRule, ClientCertificate};
 use crate::base::clock::set_wall_clock;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 const NOW: u64 = 1_900_000_000;
 
@@ -66,6 +67,31 @@ fn mapping_of_a_certificate_that_stays_the_same_ends_nobody() {
     });
     access.reload(Vec::new(), vec![rule("b", "y", Role::Client), rule("a", "x", Role::ReadOnly)]).unwrap();
     assert_eq!((a.is_valid(), b.is_valid()), (false, true));
+}
+
+#[test]
+fn certificate_is_looked_up_once_for_each_ring_and_follows_every_reload() {
+    let rule = |role| {
+        let names = vec![CertificateName::Uri("x".to_owned())];
+        CertificateRule { name: "a".to_owned(), names, role, prefixes: Vec::new() }
+    };
+    let access = reloadable(Vec::new());
+    let trusted = Arc::new(AtomicBool::new(true));
+    let trust = Arc::clone(&trusted);
+    let names = vec![CertificateName::Uri("x".to_owned())];
+    let certificate = ClientCertificate::new(names, u64::from(u32::MAX), Arc::new(move || trust.load(Relaxed)));
+    let caller = || access.of_certificate(&certificate);
+    assert!(caller().is_none(), "no rule");
+    access.reload(Vec::new(), vec![rule(Role::Client)]).unwrap();
+    let (first, second) = (caller().unwrap(), caller().unwrap());
+    assert_eq!(first.address(), second.address(), "each request costs a reference count");
+    access.reload(Vec::new(), vec![rule(Role::Admin)]).unwrap();
+    assert_eq!((caller().unwrap().role, first.is_valid()), (Role::Admin, false));
+    trusted.store(false, Relaxed);
+    assert!(caller().is_none(), "its authority is gone");
+    trusted.store(true, Relaxed);
+    access.reload(Vec::new(), Vec::new()).unwrap();
+    assert!(caller().is_none(), "the rule is gone");
 }
 
 #[test]

@@ -9,17 +9,14 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
-use crate::access::reserved_names::check_name;
-use crate::base::named_file;
+use crate::access::check_name;
 use crate::cli::Failure;
 use crate::config::access::KeyConfig;
-use crate::config::keys_file::KeysFile;
+use crate::config::keys_file::{KeysFile, read_to_change};
 
 /// Of a new file: latchd's group reads it, as it reads its configuration.
 const NEW_MODE: u32 = 0o640;
 const KEYS: &str = "keys";
-/// The server has a lower limit, access.keys_file_bytes_max.
-const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// What is written of a new key.
 pub struct Entry<'a> {
@@ -45,7 +42,7 @@ pub struct Editing {
 
 /// The keys of the file.
 pub fn keys(path: &Path) -> Result<Vec<KeyConfig>, Failure> {
-    let text = named_file::read(path, FILE_BYTES_MAX).map_err(|error| unreadable(path, error))?;
+    let text = read_to_change(path).map_err(|error| unreadable(path, error))?;
     parsed(path, &text).map(|file| file.keys)
 }
 
@@ -68,7 +65,7 @@ impl Editing {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let turn = File::open(directory).map_err(|error| unreadable(directory, error))?;
         flock(&turn, FlockOperation::LockExclusive).map_err(|error| unreadable(directory, error))?;
-        let (text, before) = match named_file::read(&path, FILE_BYTES_MAX) {
+        let (text, before) = match read_to_change(&path) {
             Ok(text) => (text, Some(fs::metadata(&path).map_err(|error| unreadable(&path, error))?)),
             Err(error) if may_make && error.kind() == io::ErrorKind::NotFound => (b"keys = []\n".to_vec(), None),
             Err(error) => return Err(unreadable(&path, error)),

@@ -5,7 +5,7 @@ use super::error::RedisError;
 use super::holds::Holds;
 use super::reply::{Protocol, Reply};
 use super::request::Bounds;
-use crate::access::Identity;
+use crate::access::{ClientCertificate, Identity};
 use crate::base::address_group::AddressGroup;
 use crate::base::bounded_map::BoundedMap;
 use crate::domain::{Caller, HoldKey, Name};
@@ -49,8 +49,7 @@ impl Client {
     /// `is_proxy`: whoever connects through a proxy on this machine is not on this machine.
     pub fn new(shared: &Arc<Shared>, from: IpAddr, is_proxy: bool, connection: &Arc<Connection>) -> Client {
         let access = &shared.app.access;
-        // A proxy's certificate is not that of the client behind it.
-        let certificate = connection.certificate().filter(|_| !is_proxy);
+        let certificate = certificate(connection, is_proxy);
         let by_certificate = || certificate.and_then(|certificate| access.of_certificate(certificate));
         let anonymous = access.is_open().then(|| access.anonymous(from.is_loopback() && !is_proxy).clone());
         Client {
@@ -64,6 +63,10 @@ impl Client {
             own: BoundedMap::new(shared.config.connection_holds_max),
             shared: Arc::clone(shared),
         }
+    }
+
+    pub(super) fn shows_certificate(&self) -> bool {
+        certificate(&self.connection, self.is_proxy).is_some()
     }
 
     /// What its next command may be.
@@ -105,6 +108,11 @@ impl Client {
             }
         }
     }
+}
+
+/// A proxy's certificate is not that of the client behind it.
+fn certificate(connection: &Connection, is_proxy: bool) -> Option<&ClientCertificate> {
+    connection.certificate().filter(|_| !is_proxy)
 }
 
 pub fn unidentified() -> RedisError {

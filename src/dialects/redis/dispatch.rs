@@ -6,8 +6,10 @@ use super::error::RedisError;
 use super::reply::{Protocol, Reply};
 use super::request::{Request, Violation};
 use super::{connection, info, keys, scripts, set};
+use crate::access::Verdict;
 use crate::engine::GrantGuard;
 use crate::http::Failure;
+use crate::http::auth::record;
 
 /// What one command was answered with.
 pub struct Answer {
@@ -39,7 +41,7 @@ impl Client {
         }
         let done = match command {
             Some(command) => self.run(command, request).await,
-            None if self.identity.is_none() => Err(unidentified()),
+            None if self.identity.is_none() => Err(self.refuse_stranger().await),
             None => Err(unknown(request.get(0))),
         };
         let Done { reply, delivery, ends } = done.unwrap_or_else(|error| error.into_reply().into());
@@ -58,9 +60,17 @@ impl Client {
         Answer { reply, protocol: self.protocol, delivery: None, ends: true, command: OTHER }
     }
 
+    /// Whoever has shown a certificate was refused with it.
+    async fn refuse_stranger(&self) -> RedisError {
+        if self.shows_certificate() {
+            record(&self.shared.app, &Verdict::CertificateRefused, self.from).await;
+        }
+        unidentified()
+    }
+
     async fn run(&mut self, command: Command, request: &Request<'_>) -> Result<Done, RedisError> {
         if self.identity.is_none() && !command.is_open() {
-            return Err(unidentified());
+            return Err(self.refuse_stranger().await);
         }
         if !command.arguments().contains(&request.len()) {
             return Err(RedisError::wrong_arity(command.name()));
