@@ -27,7 +27,15 @@ pub enum Unwritten {
 
 struct Waiting {
     line: Vec<u8>,
-    written: oneshot::Sender<Result<(), Unwritten>>,
+    then: Then,
+}
+
+/// Who learns what became of a line.
+enum Then {
+    /// Somebody who waits, or has given up.
+    Tell(oneshot::Sender<Result<(), Unwritten>>),
+    /// Nobody waits.
+    Call(Box<dyn FnOnce(Result<(), Unwritten>) + Send>),
 }
 
 /// The way to the thread, which ends with it.
@@ -54,36 +62,51 @@ impl FileQueue {
 
     /// Resolves when the line is written. One that was given up is not written later, unless the disk has begun with it.
     pub async fn write(&self, line: Vec<u8>) -> Result<(), Unwritten> {
-        let bytes = line.len();
         let (written, is_written) = oneshot::channel();
-        if self.waiting_bytes.fetch_add(bytes, Relaxed) + bytes > BYTES_MAX {
-            self.waiting_bytes.fetch_sub(bytes, Relaxed);
-            return Err(Unwritten::QueueFull);
-        }
-        if let Err(refused) = self.lines.try_send(Waiting { line, written }) {
-            self.waiting_bytes.fetch_sub(bytes, Relaxed);
-            return Err(match refused {
-                TrySendError::Full(_) => Unwritten::QueueFull,
-                TrySendError::Disconnected(_) => Unwritten::Failed("the thread that writes has ended".to_owned()),
-            });
-        }
+        self.add(line, Then::Tell(written))?;
         match tokio::time::timeout(self.timeout, is_written).await {
             Ok(Ok(written)) => written,
             Ok(Err(_)) => Err(Unwritten::Failed("the thread that writes has ended".to_owned())),
             Err(_) => Err(Unwritten::TimedOut),
         }
     }
+
+    /// The same where nobody can wait: `then` is called with what became of the line.
+    pub fn push(
+        &self,
+        line: Vec<u8>,
+        then: impl FnOnce(Result<(), Unwritten>) + Send + 'static,
+    ) -> Result<(), Unwritten> {
+        self.add(line, Then::Call(Box::new(then)))
+    }
+
+    fn add(&self, line: Vec<u8>, then: Then) -> Result<(), Unwritten> {
+        let bytes = line.len();
+        if self.waiting_bytes.fetch_add(bytes, Relaxed) + bytes > BYTES_MAX {
+            self.waiting_bytes.fetch_sub(bytes, Relaxed);
+            return Err(Unwritten::QueueFull);
+        }
+        self.lines.try_send(Waiting { line, then }).map_err(|refused| {
+            self.waiting_bytes.fetch_sub(bytes, Relaxed);
+            match refused {
+                TrySendError::Full(_) => Unwritten::QueueFull,
+                TrySendError::Disconnected(_) => Unwritten::Failed("the thread that writes has ended".to_owned()),
+            }
+        })
+    }
 }
 
 fn write_all(lines: &Receiver<Waiting>, mut append: impl FnMut(&[u8]) -> io::Result<()>, waiting_bytes: &AtomicUsize) {
-    for Waiting { line, written } in lines {
+    for Waiting { line, then } in lines {
         // Whoever gave up has told its client that nothing is done, or that it was done without a line.
-        let result =
-            (!written.is_closed()).then(|| append(&line).map_err(|error| Unwritten::Failed(error.to_string())));
+        let is_given_up = matches!(&then, Then::Tell(written) if written.is_closed());
+        let result = (!is_given_up).then(|| append(&line).map_err(|error| Unwritten::Failed(error.to_string())));
         // Before the answer: whoever has it finds the room free.
         waiting_bytes.fetch_sub(line.len(), Relaxed);
-        if let Some(result) = result {
-            drop(written.send(result));
+        match (result, then) {
+            (Some(result), Then::Tell(written)) => drop(written.send(result)),
+            (Some(result), Then::Call(then)) => then(result),
+            (None, _) => {}
         }
     }
 }

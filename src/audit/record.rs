@@ -6,6 +6,7 @@ use super::queue::{FileQueue, Unwritten};
 use crate::base::{LogRateLimit, clock};
 use serde::Deserialize;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use uuid::Uuid;
 
@@ -40,9 +41,17 @@ pub enum Outcome {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refused;
 
-/// An act whose line is written.
-#[derive(Debug)]
+/// An act whose line is written. However it goes on, it has a line of its outcome: dropped before [`Audit::end`], as by a
+/// panic, that it is unknown.
 pub struct Begun {
+    audit: Arc<Audit>,
+    recorded: Recorded,
+    outcome: Outcome,
+    has_line: bool,
+}
+
+/// What both lines of an act say.
+struct Recorded {
     id: String,
     by: By,
     act: Act,
@@ -87,29 +96,25 @@ impl Audit {
     }
 
     /// Writes the line of an act that is about to be carried out.
-    pub async fn begin(&self, by: By, act: Act) -> Result<Begun, Refused> {
-        let begun = Begun { id: Uuid::new_v4().simple().to_string(), by, act };
-        let written = self.write(&begun.line(self.node, Stage::Intent)).await;
+    pub async fn begin(self: &Arc<Self>, by: By, act: Act) -> Result<Begun, Refused> {
+        let recorded = Recorded { id: Uuid::new_v4().simple().to_string(), by, act };
+        let written = self.write(&recorded.line(self.node, Stage::Intent)).await;
         if written.is_ok() || self.on_failure == OnFailure::Continue {
-            return Ok(begun);
+            return Ok(Begun { audit: Arc::clone(self), recorded, outcome: Outcome::Unknown, has_line: false });
         }
         // A disk that was only slow may have written it after all: then this line says that nothing was done.
         if written == Err(Unwritten::TimedOut) {
-            self.end(begun, Outcome::Refused("audit-unwritten")).await;
+            drop(self.write(&recorded.outcome(self.node, Outcome::Refused("audit-unwritten"))).await);
         }
         Err(Refused)
     }
 
     /// Writes how it ended. It is done, so whoever asked is told so even if this fails.
-    pub async fn end(&self, begun: Begun, outcome: Outcome) {
-        let (outcome, error) = match outcome {
-            Outcome::Done => ("done", None),
-            Outcome::Refused(code) => ("refused", Some(code)),
-            Outcome::Unknown => ("unknown", None),
-        };
-        let line = Line { outcome: Some(outcome), error, ..begun.line(self.node, Stage::Outcome) };
+    pub async fn end(&self, mut begun: Begun, outcome: Outcome) {
+        begun.outcome = outcome;
         // The failure is counted and told already.
-        drop(self.write(&line).await);
+        drop(self.write(&begun.recorded.outcome(self.node, outcome)).await);
+        begun.has_line = true;
     }
 
     /// Writes that a credential was refused, and how many were before it that have no line.
@@ -136,7 +141,31 @@ impl Audit {
                 queue.write(json.into_bytes()).await
             }
         };
-        match &written {
+        self.count(&written);
+        written
+    }
+
+    /// The same where nobody can wait for it.
+    fn push(self: &Arc<Self>, line: &Line<'_>) {
+        let mut json = line.json();
+        let refused = match &self.destination {
+            Destination::Log(push) => {
+                self.count(&push(&json).then_some(()).ok_or(Unwritten::LogFull));
+                return;
+            }
+            Destination::File(queue) => {
+                json.push('\n');
+                let audit = Arc::clone(self);
+                queue.push(json.into_bytes(), move |written| audit.count(&written))
+            }
+        };
+        if refused.is_err() {
+            self.count(&refused);
+        }
+    }
+
+    fn count(&self, written: &Result<(), Unwritten>) {
+        match written {
             Ok(()) => self.written.fetch_add(1, Relaxed),
             Err(reason) => {
                 if let Some(held_back) = self.complaints.admit(clock::process_age()) {
@@ -145,12 +174,28 @@ impl Audit {
                 self.failed.fetch_add(1, Relaxed)
             }
         };
-        written
     }
 }
 
-impl Begun {
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if !self.has_line {
+            self.audit.push(&self.recorded.outcome(self.audit.node, self.outcome));
+        }
+    }
+}
+
+impl Recorded {
     fn line(&self, node: u64, stage: Stage) -> Line<'_> {
         Line::of(stage, node, &self.id, &self.by, &self.act)
+    }
+
+    fn outcome(&self, node: u64, outcome: Outcome) -> Line<'_> {
+        let (outcome, error) = match outcome {
+            Outcome::Done => ("done", None),
+            Outcome::Refused(code) => ("refused", Some(code)),
+            Outcome::Unknown => ("unknown", None),
+        };
+        Line { outcome: Some(outcome), error, ..self.line(node, Stage::Outcome) }
     }
 }

@@ -3,11 +3,14 @@
 use super::{Act, Action, Audit, By, Counts, Destination, FileQueue, OnFailure, Outcome, Unwritten};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use std::future::{Future, pending};
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 
 /// A busy machine writes within it; whoever shall wait for it in vain stops the clock of the runtime, which jumps then.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,7 +27,7 @@ impl Disk {
         self.lines.lock().push(serde_json::from_slice(line).expect("JSON"));
     }
 
-    fn audit(&self, on_failure: OnFailure, before: impl Fn() -> io::Result<()> + Send + 'static) -> Audit {
+    fn audit(&self, on_failure: OnFailure, before: impl Fn() -> io::Result<()> + Send + 'static) -> Arc<Audit> {
         let disk = self.clone();
         let append = move |line: &[u8]| {
             before()?;
@@ -32,7 +35,7 @@ impl Disk {
             Ok(())
         };
         let queue = FileQueue::start(append, TIMEOUT).expect("a thread");
-        Audit::new(7, Destination::File(queue), on_failure)
+        Arc::new(Audit::new(7, Destination::File(queue), on_failure))
     }
 }
 
@@ -45,7 +48,7 @@ fn act() -> Act {
 }
 
 /// A disk that takes a line for each message; it hangs until then. It tells when it begins with a line.
-fn hanging(disk: &Disk, on_failure: OnFailure) -> (Audit, Sender<()>, UnboundedReceiver<()>) {
+fn hanging(disk: &Disk, on_failure: OnFailure) -> (Arc<Audit>, Sender<()>, UnboundedReceiver<()>) {
     let (leave, leaves) = channel();
     let leaves: Mutex<Receiver<()>> = Mutex::new(leaves);
     let (begins, begun) = unbounded_channel();
@@ -84,6 +87,39 @@ async fn act_has_a_line_before_and_one_after_it() {
 }
 
 #[tokio::test]
+async fn act_that_panics_or_is_given_up_has_a_line_that_its_outcome_is_unknown() {
+    let disk = Disk::default();
+    let audit = disk.audit(OnFailure::Refuse, || Ok(()));
+    let carry_out = |work: Pin<Box<dyn Future<Output = ()> + Send>>| {
+        let audit = Arc::clone(&audit);
+        tokio::spawn(async move {
+            let begun = audit.begin(by(), act()).await.expect("written");
+            work.await;
+            audit.end(begun, Outcome::Done).await;
+        })
+    };
+    assert!(carry_out(Box::pin(async { panic!("a bug") })).await.expect_err("broken off").is_panic());
+    let (begins, begun) = oneshot::channel();
+    let given_up = carry_out(Box::pin(async {
+        begins.send(()).expect("somebody waits");
+        pending().await
+    }));
+    begun.await.expect("it is carried out");
+    given_up.abort();
+    assert!(given_up.await.expect_err("given up").is_cancelled());
+    // The thread writes one line after the other.
+    carry_out(Box::pin(async {})).await.expect("no panic");
+    let lines = disk.lines.lock();
+    let told: Vec<_> = lines.iter().map(|line| (&line["stage"], &line["outcome"])).collect();
+    let (intent, unknown) = ((json!("intent"), Value::Null), (json!("outcome"), json!("unknown")));
+    let done = (json!("outcome"), json!("done"));
+    let expected = [&intent, &unknown, &intent, &unknown, &intent, &done];
+    assert_eq!(told, expected.map(|(stage, outcome)| (stage, outcome)));
+    assert_eq!((&lines[0]["act"], &lines[2]["act"]), (&lines[1]["act"], &lines[3]["act"]));
+    assert_eq!(audit.counts(), Counts { written: 6, ..Counts::default() });
+}
+
+#[tokio::test]
 async fn full_disk_refuses_acts_or_lets_them_go_on_as_configured() {
     for (on_failure, goes_on) in [(OnFailure::Refuse, false), (OnFailure::Continue, true)] {
         let disk = Disk::default();
@@ -99,16 +135,16 @@ async fn disk_that_hangs_is_given_up_and_writes_nothing_of_it_later() {
     for (on_failure, goes_on) in [(OnFailure::Refuse, false), (OnFailure::Continue, true)] {
         let disk = Disk::default();
         let (audit, leave, mut begun) = hanging(&disk, on_failure);
-        let audit = Arc::new(audit);
         let first = tokio::spawn({
             let audit = Arc::clone(&audit);
-            async move { audit.begin(by(), act()).await.is_ok() }
+            async move { audit.begin(by(), act()).await }
         });
         begun.recv().await.expect("it is with the disk");
         tokio::time::pause();
-        assert_eq!(first.await.expect("no panic"), goes_on, "{on_failure:?}");
+        let first = first.await.expect("no panic");
         // It waits behind the first.
-        assert_eq!(audit.begin(by(), act()).await.is_ok(), goes_on, "{on_failure:?}");
+        let second = audit.begin(by(), act()).await;
+        assert_eq!([first.is_ok(), second.is_ok()], [goes_on; 2], "{on_failure:?}");
         tokio::time::resume();
         for _ in 0..8 {
             leave.send(()).expect("it waits");

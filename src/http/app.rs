@@ -28,7 +28,7 @@ pub type AppState = Arc<App>;
 pub struct App {
     pub engine: Engine,
     pub access: Arc<Access>,
-    pub audit: Audit,
+    pub audit: Arc<Audit>,
     pub rates: Arc<Rates>,
     pub failed_logins: FailedLogins,
     pub ending_keys: EndingKeys,
@@ -75,7 +75,7 @@ impl App {
         Arc::new(App {
             engine,
             access,
-            audit,
+            audit: Arc::new(audit),
             rates,
             failed_logins,
             ending_keys,
