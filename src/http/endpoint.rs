@@ -117,6 +117,9 @@ pub const WRITE: [Code; 7] = [
     Code::Overloaded,
 ];
 
+/// Errors of acts of operators, which the audit log has a line of first.
+pub const ACT: [Code; 2] = [Code::Forbidden, Code::AuditUnwritten];
+
 /// Errors of requests that read a body of any form.
 pub const BODY: [Code; 3] = [Code::MalformedBody, Code::BodyTooLarge, Code::BodyTimeout];
 

@@ -153,6 +153,64 @@ fn unwritable_file_refuses_acts_or_lets_them_go_on_and_nothing_else() {
     }
 }
 
+/// The operations of the document whose errors name a code.
+fn that_declare(server: &Server, code: &str) -> BTreeSet<String> {
+    let document = Client::plain(server).get("/openapi.json").json();
+    let paths = document["paths"].as_object().expect("paths").iter();
+    let operations = paths.flat_map(|(path, methods)| {
+        methods.as_object().expect("methods").iter().map(move |(method, operation)| (method, path, operation))
+    });
+    let declares = |operation: &Value| operation["responses"].to_string().contains(code);
+    operations
+        .filter(|(.., operation)| declares(operation))
+        .map(|(method, path, _)| format!("{} {path}", method.to_uppercase()))
+        .collect()
+}
+
+#[test]
+fn every_act_of_the_api_declares_that_the_audit_log_may_be_unwritable() {
+    let trail = Trail::new();
+    let terraform = "[terraform]\nforce_unlock = true\n";
+    let configuration = keys() + terraform + &trail.configuration("refuse", "64KiB");
+    let server = Spec::in_memory().api_key(KEY).configuration(configuration).start();
+    let (mut owner, mut admin) = (in_session(&server, KEY), with(&server, KEY));
+    let mut thief = with(&server, KEY);
+    thief.set_cookie("ldlm-session", in_session(&server, PART).cookie("ldlm-session").expect("a cookie"));
+    let key = take(&mut owner, &json!({"name": "a", "size": 2}));
+    assert_eq!(admin.post("/terraform/t/lock", &json!({"ID": "i"})).status, 200);
+    let freeze = r#"{"reason": "x", "for_seconds": 60}"#;
+    for target in ["/v1/freezes/b", "/v1/freezes?target=c"] {
+        assert_eq!(admin.send("PUT", target, freeze.as_bytes()).status, 200);
+    }
+    trail.remove_directory();
+    let member = r#"{"node": 4, "address": "https://10.0.0.4:9443"}"#;
+    let acts = [
+        ("DELETE /v1/holds", format!("/v1/holds?name=a&key={key}&reason=x"), ""),
+        ("DELETE /v1/locks/{name}/holds/{key}", format!("/v1/locks/a/holds/{key}?reason=x"), ""),
+        ("PUT /v1/locks/{name}/size", "/v1/locks/a/size".to_owned(), r#"{"size": 3}"#),
+        ("PUT /v1/size", "/v1/size?name=a".to_owned(), r#"{"size": 3}"#),
+        ("PUT /v1/freezes/{target}", "/v1/freezes/d".to_owned(), freeze),
+        ("PUT /v1/freezes", "/v1/freezes?target=d".to_owned(), freeze),
+        ("DELETE /v1/freezes/{target}", "/v1/freezes/b".to_owned(), ""),
+        ("DELETE /v1/freezes", "/v1/freezes?target=c".to_owned(), ""),
+        ("GET /v1/backup", "/v1/backup".to_owned(), ""),
+        ("POST /v1/cluster/members", "/v1/cluster/members".to_owned(), member),
+        ("POST /v1/cluster/members/{node}/promote", "/v1/cluster/members/4/promote".to_owned(), ""),
+        ("DELETE /v1/cluster/members/{node}", "/v1/cluster/members/4".to_owned(), ""),
+        ("DELETE /terraform/{name}", "/terraform/t".to_owned(), ""),
+        ("POST /terraform/{name}/unlock", "/terraform/t/unlock".to_owned(), ""),
+        ("DELETE /session", "/session".to_owned(), ""),
+    ];
+    for (operation, target, body) in &acts {
+        let caller = if *operation == "DELETE /session" { &mut thief } else { &mut admin };
+        let method = operation.split(' ').next().expect("a method");
+        let answer = caller.send(method, target, body.as_bytes());
+        assert_eq!(answer.status, 503, "{operation}: {}", answer.text());
+        assert!(answer.text().contains("audit-unwritten"), "{operation}: {}", answer.text());
+    }
+    assert_eq!(that_declare(&server, "audit-unwritten"), acts.map(|(operation, ..)| operation.to_owned()).into());
+}
+
 #[test]
 fn flood_of_wrong_credentials_leaves_few_lines_and_their_number() {
     let trail = Trail::new();

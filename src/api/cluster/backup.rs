@@ -3,7 +3,7 @@
 use super::members::operator;
 use crate::api::answer::{Answer, uncached};
 use crate::audit::{Act, Action};
-use crate::http::endpoint::{CREDENTIAL, errors};
+use crate::http::endpoint::{ACT, CREDENTIAL, errors};
 use crate::http::respond::{with_body, with_header};
 use crate::http::{AppState, Code, Failure, Problem, administration};
 use axum::body::Body;
@@ -14,7 +14,7 @@ use futures_util::stream;
 
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-errors!(BackupErrors: Problem<'_>, [Code::Forbidden, Code::AuditUnwritten, Code::NotLeader, Code::NoQuorum, Code::ShuttingDown], CREDENTIAL);
+errors!(BackupErrors: Problem<'_>, ACT, [Code::NotLeader, Code::NoQuorum, Code::ShuttingDown], CREDENTIAL);
 
 /// Take a backup
 ///

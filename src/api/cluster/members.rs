@@ -6,7 +6,7 @@ use crate::audit::{Act, Action, By};
 use crate::engine::cluster_options::NODE_ID_MAX;
 use crate::engine::{ClusterView, Fault, MemberView, NodeState, check_address};
 use crate::http::auth::identify;
-use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
+use crate::http::endpoint::{ACT, BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::describe_non_json;
 use crate::http::query::{Captured, capture};
 use crate::http::{AppState, Code, Failure, Problem, administration};
@@ -31,19 +31,12 @@ pub struct AddMemberRequest {
 }
 
 /// The errors of every change, besides those of every command.
-const CHANGE: [Code; 7] = [
-    Code::InvalidField,
-    Code::Forbidden,
-    Code::AuditUnwritten,
-    Code::RunsAlone,
-    Code::MembershipBusy,
-    Code::NoSuchMember,
-    Code::MemberUnreachable,
-];
+const CHANGE: [Code; 5] =
+    [Code::InvalidField, Code::RunsAlone, Code::MembershipBusy, Code::NoSuchMember, Code::MemberUnreachable];
 errors!(ShowErrors: Problem<'_>, CREDENTIAL);
-errors!(AddErrors: Problem<'_>, CHANGE, WRITE, BODY, [Code::MemberExists], CREDENTIAL);
-errors!(PromoteErrors: Problem<'_>, CHANGE, WRITE, [Code::MemberExists, Code::MemberBehind], CREDENTIAL);
-errors!(RemoveErrors: Problem<'_>, CHANGE, WRITE, [Code::WouldLoseQuorum], CREDENTIAL);
+errors!(AddErrors: Problem<'_>, CHANGE, ACT, WRITE, BODY, [Code::MemberExists], CREDENTIAL);
+errors!(PromoteErrors: Problem<'_>, CHANGE, ACT, WRITE, [Code::MemberExists, Code::MemberBehind], CREDENTIAL);
+errors!(RemoveErrors: Problem<'_>, CHANGE, ACT, WRITE, [Code::WouldLoseQuorum], CREDENTIAL);
 
 /// Show the cluster
 ///

@@ -5,7 +5,7 @@ use super::schema::{FreezeRequest, ShownFreeze, ThawRequest};
 use crate::api::answer::{Answer, answer};
 use crate::domain::{FreezeHolds, Name};
 use crate::http::auth::{identify_and_touch, may_break};
-use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
+use crate::http::endpoint::{ACT, BODY, CREDENTIAL, WRITE, errors};
 use crate::http::query::Captured;
 use crate::http::{AppState, Code, Failure, Problem, Query, administration};
 use axum::extract::{Request, State};
@@ -37,9 +37,9 @@ struct ThawReason {
     reason: Option<String>,
 }
 
-const REFUSED: [Code; 5] = [Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::FreezesFull, Code::NotYet];
-errors!(FreezeErrors: Problem<'_>, BODY, REFUSED, [Code::UnsupportedMediaType], CREDENTIAL, WRITE);
-errors!(ThawErrors: Problem<'_>, BODY, [Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::NoSuchFreeze, Code::NotYet], CREDENTIAL, WRITE);
+const REFUSED: [Code; 4] = [Code::InvalidField, Code::LimitExceeded, Code::FreezesFull, Code::NotYet];
+errors!(FreezeErrors: Problem<'_>, BODY, REFUSED, ACT, [Code::UnsupportedMediaType], CREDENTIAL, WRITE);
+errors!(ThawErrors: Problem<'_>, BODY, [Code::InvalidField, Code::LimitExceeded, Code::NoSuchFreeze, Code::NotYet], ACT, CREDENTIAL, WRITE);
 
 /// Freeze a name, or all names with a prefix
 ///

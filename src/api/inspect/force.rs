@@ -6,7 +6,7 @@ use crate::api::answer::{Answer, answer};
 use crate::domain::view::HoldView;
 use crate::domain::{HoldKey, Name};
 use crate::http::auth::identify_and_touch;
-use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
+use crate::http::endpoint::{ACT, BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::{FieldName, Trailing, parse};
 use crate::http::query::Captured;
 use crate::http::unknown_fields::UnknownFields;
@@ -28,9 +28,8 @@ pub struct ForceReleaseRequest {
     pub reason: String,
 }
 
-const REFUSED: [Code; 6] =
-    [Code::InvalidField, Code::LimitExceeded, Code::Forbidden, Code::NoSuchLock, Code::WrongKey, Code::AuditUnwritten];
-errors!(ForceErrors: Problem<'_>, BODY, REFUSED, CREDENTIAL, WRITE);
+const REFUSED: [Code; 4] = [Code::InvalidField, Code::LimitExceeded, Code::NoSuchLock, Code::WrongKey];
+errors!(ForceErrors: Problem<'_>, BODY, REFUSED, ACT, CREDENTIAL, WRITE);
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -5,7 +5,7 @@ use crate::api::answer::{Answer, answer};
 use crate::audit::{Act, Action};
 use crate::domain::{Field, Name};
 use crate::http::auth::identify_and_touch;
-use crate::http::endpoint::{BODY, CREDENTIAL, WRITE, errors};
+use crate::http::endpoint::{ACT, BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::{FieldName, Trailing, parse};
 use crate::http::query::Captured;
 use crate::http::{App, AppState, Code, Failure, Problem, Query, administration};
@@ -29,17 +29,9 @@ pub struct Resized {
     size: u32,
 }
 
-const REFUSED: [Code; 8] = [
-    Code::AuditUnwritten,
-    Code::InvalidField,
-    Code::LimitExceeded,
-    Code::Forbidden,
-    Code::NoSuchLock,
-    Code::NotCounted,
-    Code::SizeBelowWeight,
-    Code::NotYet,
-];
-errors!(ResizeErrors: Problem<'_>, BODY, REFUSED, [Code::UnsupportedMediaType], CREDENTIAL, WRITE);
+const REFUSED: [Code; 6] =
+    [Code::InvalidField, Code::LimitExceeded, Code::NoSuchLock, Code::NotCounted, Code::SizeBelowWeight, Code::NotYet];
+errors!(ResizeErrors: Problem<'_>, BODY, REFUSED, ACT, [Code::UnsupportedMediaType], CREDENTIAL, WRITE);
 
 /// Change the size of a counted lock
 ///

@@ -20,7 +20,7 @@ use crate::engine::Fault;
 use crate::http::auth::{caller, identify, may_use};
 use crate::http::connection::client;
 use crate::http::cookie::{self, RequestCookie, request_cookie};
-use crate::http::endpoint::{BODY, Chapter, Documentation, IdempotencyHeader, KEYED, WRITE, add_schema, errors};
+use crate::http::endpoint::{ACT, BODY, Chapter, Documentation, IdempotencyHeader, KEYED, WRITE, add_schema, errors};
 use crate::http::idempotency::{Scope, request_key};
 use crate::http::unknown_fields::check_misplaced;
 use crate::http::{AppState, Code, Declaration, Failure, HoldDialect, Query, Routes, administration, key, respond};
@@ -113,7 +113,7 @@ async fn nothing_here(app: &AppState, head: &Parts) -> Response {
 }
 
 errors!(OpenErrors: GatewayError, BODY, MESSAGE, WRITE, [Code::SessionsFull, Code::DiskNearlyFull, Code::TableFull, Code::ShareFull], KEYED);
-errors!(CloseErrors: GatewayError, [Code::TooManyAttempts, Code::Forbidden, Code::AuditUnwritten], WRITE, IN_SESSION);
+errors!(CloseErrors: GatewayError, [Code::TooManyAttempts], ACT, WRITE, IN_SESSION);
 
 /// Open a session
 ///

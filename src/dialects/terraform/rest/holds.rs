@@ -9,7 +9,7 @@ use crate::domain::{Acquire, Dialect, Name, Proof, Refusal, Timestamp, Token};
 use crate::engine::{Engine, Fault};
 use crate::http::auth::caller;
 use crate::http::delivery::granted;
-use crate::http::endpoint::{BODY, CREDENTIAL, NEW_HOLD, WRITE, errors};
+use crate::http::endpoint::{ACT, BODY, CREDENTIAL, NEW_HOLD, WRITE, errors};
 use crate::http::frozen::text_of;
 use crate::http::{Code, Failure, Problem, administration, header_fields, respond};
 use axum::http::{HeaderMap, HeaderName, StatusCode, request::Parts};
@@ -49,11 +49,10 @@ struct DigestHeader {
     content_md5: String,
 }
 
-const REFUSED: [Code; 5] =
-    [Code::InvalidField, Code::LimitExceeded, Code::UnsupportedMediaType, Code::Forbidden, Code::NotYet];
+const REFUSED: [Code; 4] = [Code::InvalidField, Code::LimitExceeded, Code::UnsupportedMediaType, Code::NotYet];
 
-errors!(LockErrors: Problem<'_>, BODY, REFUSED, CREDENTIAL, WRITE, NEW_HOLD, [Code::WaitTimedOut, Code::TokensExhausted]);
-errors!(UnlockErrors: Problem<'_>, BODY, REFUSED, CREDENTIAL, WRITE, [Code::AuditUnwritten]);
+errors!(LockErrors: Problem<'_>, BODY, REFUSED, [Code::Forbidden], CREDENTIAL, WRITE, NEW_HOLD, [Code::WaitTimedOut, Code::TokensExhausted]);
+errors!(UnlockErrors: Problem<'_>, BODY, REFUSED, ACT, CREDENTIAL, WRITE);
 
 /// Take a lock
 ///
