@@ -142,8 +142,7 @@ impl Page {
             if !self.is_filled_in {
                 noscript.raw("<noscript><meta http-equiv=\"refresh\" content=\"5");
                 context.refresh_query.iter().for_each(|query| _ = noscript.raw("; url=?").text(query));
-                noscript.raw("\"></noscript>
-");
+                noscript.raw("\"></noscript>\n");
             }
         }
         let freshness = match self.live {
