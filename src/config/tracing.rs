@@ -1,7 +1,7 @@
 //! `[tracing]`: which requests are traced, and which collector gets the traces. The variables that OpenTelemetry gives a
 //! meaning stand in for keys that are not set.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
@@ -17,6 +17,9 @@ pub struct TracingConfig {
     #[serde(deserialize_with = "protocol")]
     protocol: Option<OtlpProtocol>,
     headers_file: PathBuf,
+    ca_file: PathBuf,
+    client_cert_file: PathBuf,
+    client_key_file: PathBuf,
     #[serde(deserialize_with = "percent")]
     pub sample_percent: f64,
     #[serde(deserialize_with = "positive")]
@@ -34,6 +37,7 @@ pub enum OtlpProtocol {
 const ENDPOINT: &str = "tracing.endpoint";
 /// Where a collector takes traces over HTTP.
 const PATH: &str = "/v1/traces";
+const HTTPS: &str = "https://";
 const SERVICE_NAME: &str = "latchd";
 
 fn protocol<'de, D: Deserializer<'de>>(from: D) -> Result<Option<OtlpProtocol>, D::Error> {
@@ -73,6 +77,17 @@ impl TracingConfig {
             let own = of(&["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]).map(str::to_owned);
             self.endpoint = own.or(base).unwrap_or_default();
         }
+        if self.endpoint.starts_with(HTTPS) {
+            let fill = |file: &mut PathBuf, names: &[&str]| {
+                if file.as_os_str().is_empty() {
+                    *file = of(names).unwrap_or_default().into();
+                }
+            };
+            fill(&mut self.ca_file, &["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"]);
+            let certificate = ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"];
+            fill(&mut self.client_cert_file, &certificate);
+            fill(&mut self.client_key_file, &["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"]);
+        }
         if self.service_name.is_empty() {
             self.service_name = of(&["OTEL_SERVICE_NAME"]).unwrap_or(SERVICE_NAME).to_owned();
         }
@@ -91,6 +106,16 @@ impl TracingConfig {
             true => self.endpoint.clone(),
             false => format!("{}{PATH}", self.endpoint.trim_end_matches('/')),
         }
+    }
+
+    /// The authorities of the collector's certificate; `None`: those of the system.
+    pub fn ca_file(&self) -> Option<PathBuf> {
+        named(&self.ca_file)
+    }
+
+    /// The certificate that is shown to the collector, and its key.
+    pub fn client_pair(&self) -> Option<(PathBuf, PathBuf)> {
+        named(&self.client_cert_file).zip(named(&self.client_key_file))
     }
 
     /// What every request to the collector carries: lines `name: value` of a file.
@@ -114,14 +139,31 @@ impl TracingConfig {
         if self.endpoint.is_empty() {
             return Ok(());
         }
-        let rest = ["http://", "https://"].iter().find_map(|scheme| self.endpoint.strip_prefix(scheme));
+        let rest = ["http://", HTTPS].iter().find_map(|scheme| self.endpoint.strip_prefix(scheme));
         match rest {
             None | Some("") => conflict("is no URL such as http://127.0.0.1:4318"),
             // The URL is logged.
             Some(rest) if rest.contains('@') => conflict("has a user or a password in it: use tracing.headers_file"),
-            Some(_) => Ok(()),
+            Some(_) => self.check_files(),
         }
     }
+
+    fn check_files(&self) -> Result<(), ConfigError> {
+        let refused = |text: &str| Err(ConfigError::Conflict(text.to_owned()));
+        let [ca, cert, key] = [&self.ca_file, &self.client_cert_file, &self.client_key_file].map(|file| named(file));
+        if cert.is_some() != key.is_some() {
+            return refused("tracing.client_cert_file and tracing.client_key_file go together: set both or none");
+        }
+        // Whoever names an authority expects TLS.
+        if ca.or(cert).is_some() && !self.endpoint.starts_with(HTTPS) {
+            return refused("tracing.ca_file and tracing.client_cert_file need an https:// tracing.endpoint");
+        }
+        Ok(())
+    }
+}
+
+fn named(file: &Path) -> Option<PathBuf> {
+    (!file.as_os_str().is_empty()).then(|| file.to_owned())
 }
 
 fn header(line: &Secret) -> Option<(String, String)> {
@@ -169,6 +211,23 @@ mod tests {
             refused("https://u:hunter2@c")
                 .is_some_and(|text| text.contains("headers_file") && !text.contains("hunter2"))
         );
+    }
+
+    #[test]
+    fn files_for_tls_come_in_pairs_and_need_https() {
+        let refused = |keys: &str| with(keys, &[]).check().err().map(|error| error.to_string());
+        let https = "endpoint = 'https://c:4317'\n";
+        assert_eq!(refused(&format!("{https}ca_file = 'ca.pem'")), None);
+        assert!(refused("endpoint = 'http://c:4317'\nca_file = 'ca.pem'").is_some_and(|text| text.contains("https")));
+        assert!(refused(&format!("{https}client_cert_file = 'c'")).is_some_and(|text| text.contains("go together")));
+        let env = [
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "c"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "k"),
+        ];
+        let config = with(https, &env);
+        assert_eq!((config.ca_file(), config.client_pair()), (Some("ca".into()), Some(("c".into(), "k".into()))));
+        assert_eq!(with("endpoint = 'http://c:4318'", &env).ca_file(), None, "nothing to check there");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::config::{Config, Secret};
 use crate::domain::Limits;
 use crate::engine::{EngineOptions, Pace};
 use crate::telemetry::logs;
-use crate::telemetry::traces::{Collector, SpanCounts, Traces};
+use crate::telemetry::traces::{Collector, CollectorFiles, SpanCounts, Traces};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ pub fn traces(config: &Config, counts: SpanCounts) -> Result<Option<Arc<Traces>>
         endpoint: tracing.url(),
         is_grpc: tracing.is_grpc(),
         headers: tracing.headers()?,
+        files: CollectorFiles { authorities: tracing.ca_file(), pair: tracing.client_pair() },
         service_name: tracing.service_name.clone(),
         instance: format!("node-{}", config.cluster.node_id),
     };

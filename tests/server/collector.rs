@@ -8,6 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Response};
 use axum::routing::post;
+use axum_server::tls_rustls::RustlsConfig;
 use http_body_util::{BodyExt as _, Full};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -28,6 +29,11 @@ const GRPC: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 impl Collector {
     pub fn start() -> Collector {
+        Self::start_with(None)
+    }
+
+    /// With TLS, by this configuration.
+    pub fn start_with(tls: Option<rustls::ServerConfig>) -> Collector {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let got = Got::default();
@@ -36,7 +42,14 @@ impl Collector {
         listener.set_nonblocking(true).expect("set");
         let address = listener.local_addr().expect("an address");
         runtime.spawn(async move {
-            axum_server::from_tcp(listener).expect("a listener").serve(router.into_make_service()).await
+            let served = router.into_make_service();
+            match tls {
+                None => axum_server::from_tcp(listener).expect("a listener").serve(served).await,
+                Some(tls) => {
+                    let tls = RustlsConfig::from_config(Arc::new(tls));
+                    axum_server::from_tcp_rustls(listener, tls).expect("a listener").serve(served).await
+                }
+            }
         });
         Collector { address, got, _runtime: runtime }
     }

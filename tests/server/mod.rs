@@ -15,3 +15,4 @@ mod rig;
 mod streams;
 mod tls;
 mod traces;
+mod traces_tls;

@@ -1,15 +1,14 @@
 //! Sends spans to a collector with OTLP. Requests never wait for it: what does not fit the queue is dropped and counted.
 
+use super::collector_client::{CollectorClient, LastFailure};
+use super::tls::{CollectorFiles, CollectorTls};
 use crate::base::LogRateLimit;
 use crate::base::clock::process_age;
-use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use prometheus_client::metrics::counter::Counter;
-use rustls_platform_verifier::BuilderVerifierExt as _;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
@@ -32,6 +31,7 @@ pub struct Collector {
     pub is_grpc: bool,
     /// They may hold secrets.
     pub headers: Vec<(String, String)>,
+    pub files: CollectorFiles,
     /// What the spans say about this process.
     pub service_name: String,
     pub instance: String,
@@ -55,14 +55,15 @@ pub struct Export {
 impl Export {
     /// Starts the task that sends; it ends when this is dropped or closed. Needs a runtime.
     pub fn start(collector: Collector, counts: SpanCounts) -> Result<Export, String> {
-        let mut exporter = exporter(&collector)?;
+        let failure = LastFailure::default();
+        let mut exporter = exporter(&collector, &failure)?;
         let about = Resource::builder().with_service_name(collector.service_name);
         let about = about.with_attribute(opentelemetry::KeyValue::new("service.instance.id", collector.instance));
         let version = opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         exporter.set_resource(&about.with_attribute(version).build());
         let (queue, spans) = mpsc::channel(QUEUE_MAX);
         let (closing, closed) = watch::channel(false);
-        tokio::spawn(send_all(spans, exporter, counts.clone(), closed));
+        tokio::spawn(send_all(spans, Sender { exporter, failure, counts: counts.clone() }, closed));
         Ok(Export { queue, counts, closing })
     }
 
@@ -82,12 +83,14 @@ impl Export {
     }
 }
 
-async fn send_all(
-    mut spans: mpsc::Receiver<SpanData>,
+/// What a batch is sent with.
+struct Sender {
     exporter: SpanExporter,
+    failure: LastFailure,
     counts: SpanCounts,
-    mut closed: watch::Receiver<bool>,
-) {
+}
+
+async fn send_all(mut spans: mpsc::Receiver<SpanData>, sender: Sender, mut closed: watch::Receiver<bool>) {
     let mut batch = Vec::new();
     loop {
         let arrived = tokio::select! {
@@ -102,7 +105,7 @@ async fn send_all(
             return;
         }
         fill(&mut batch, &mut spans, &mut closed).await;
-        send(&exporter, std::mem::take(&mut batch), &counts).await;
+        sender.send(std::mem::take(&mut batch)).await;
     }
 }
 
@@ -116,36 +119,47 @@ async fn fill(batch: &mut Vec<SpanData>, spans: &mut mpsc::Receiver<SpanData>, c
     }
 }
 
-async fn send(exporter: &SpanExporter, batch: Vec<SpanData>, counts: &SpanCounts) {
-    let count = batch.len() as u64;
-    let sent = tokio::time::timeout(TIMEOUT, exporter.export(batch)).await;
-    let reason = match sent {
-        Ok(Ok(())) => {
-            counts.exported.inc_by(count);
-            return;
+impl Sender {
+    async fn send(&self, batch: Vec<SpanData>) {
+        let count = batch.len() as u64;
+        let sent = tokio::time::timeout(TIMEOUT, self.exporter.export(batch)).await;
+        let cause = self.failure.take();
+        let reason = match sent {
+            Ok(Ok(())) => {
+                self.counts.exported.inc_by(count);
+                return;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} seconds", TIMEOUT.as_secs()),
+        };
+        self.counts.dropped.inc_by(count);
+        if let Some(held_back) = LINES.admit(process_age()) {
+            let reason = cause.map_or(reason.clone(), |cause| format!("{reason}: {cause}"));
+            tracing::warn!(
+                reason,
+                count,
+                held_back,
+                "{count} spans are lost: the collector does not take them ({reason})"
+            );
         }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} seconds", TIMEOUT.as_secs()),
-    };
-    counts.dropped.inc_by(count);
-    if let Some(held_back) = LINES.admit(process_age()) {
-        tracing::warn!(reason, count, held_back, "{count} spans are lost: the collector does not take them ({reason})");
     }
 }
 
-fn exporter(collector: &Collector) -> Result<SpanExporter, String> {
-    let Collector { endpoint, is_grpc, headers, .. } = collector;
+fn exporter(collector: &Collector, failure: &LastFailure) -> Result<SpanExporter, String> {
+    let Collector { endpoint, is_grpc, headers, files, .. } = collector;
+    let tls = CollectorTls::read(files)?;
     let exporter = match is_grpc {
         true => {
             let grpc = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(TIMEOUT);
             let grpc = grpc.with_metadata(metadata(headers)?);
             match endpoint.starts_with("https:") {
-                true => grpc.with_tls_config(ClientTlsConfig::new().with_native_roots()).build(),
+                true => grpc.with_tls_config(tls.for_grpc()).build(),
                 false => grpc.build(),
             }
         }
         false => {
-            let http = SpanExporter::builder().with_http().with_http_client(http_client()?).with_endpoint(endpoint);
+            let client = CollectorClient::new(tls.for_http(), failure.clone())?;
+            let http = SpanExporter::builder().with_http().with_http_client(client).with_endpoint(endpoint);
             let headers: HashMap<String, String> = headers.iter().cloned().collect();
             http.with_headers(headers).with_protocol(Protocol::HttpBinary).with_timeout(TIMEOUT).build()
         }
@@ -162,13 +176,4 @@ fn metadata(headers: &[(String, String)]) -> Result<MetadataMap, String> {
         metadata.insert(key, value);
     }
     Ok(metadata)
-}
-
-/// Trusts the system's authorities, and follows no redirection, which could lead the headers elsewhere.
-fn http_client() -> Result<reqwest::Client, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let tls = tls.and_then(|tls| tls.with_platform_verifier()).map_err(|error| error.to_string())?;
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls.with_no_client_auth());
-    client.redirect(reqwest::redirect::Policy::none()).build().map_err(|error| error.to_string())
 }

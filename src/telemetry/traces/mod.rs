@@ -4,11 +4,14 @@
 //! key, session, credential or metadata. One flush of the log serves many requests: each traced one has its own copy of that
 //! span, with the number of commands that shared it.
 
+mod collector_client;
 pub mod context;
 mod export;
 mod sampling;
+mod tls;
 
 pub use export::{Collector, SpanCounts};
+pub use tls::CollectorFiles;
 
 use crate::base::clock::{process_age, system_time, unix_time};
 use crate::base::random::random_id;
@@ -45,7 +48,18 @@ pub struct TracedRequest {
     name: String,
     attributes: Vec<KeyValue>,
     began: Duration,
-    status: Option<u16>,
+    end: End,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    GivenUp,
+    Answered(u16),
+    /// Of a protocol without statuses.
+    Replied {
+        is_error: bool,
+    },
 }
 
 impl Traces {
@@ -70,7 +84,27 @@ impl Traces {
         method: &'static str,
         dialect: &'static str,
     ) -> Option<TracedRequest> {
-        let parent = context::parent(headers);
+        let attributes = vec![KeyValue::new("http.request.method", method), KeyValue::new("latchd.dialect", dialect)];
+        self.begin_below(context::parent(headers), from, format!("{method} {dialect}"), attributes)
+    }
+
+    /// Begins the span of a command whose protocol has no place for a trace.
+    pub fn begin_command(
+        self: &Arc<Traces>,
+        from: IpAddr,
+        command: &'static str,
+        dialect: &'static str,
+    ) -> Option<TracedRequest> {
+        self.begin_below(None, from, format!("{command} {dialect}"), vec![KeyValue::new("latchd.dialect", dialect)])
+    }
+
+    fn begin_below(
+        self: &Arc<Traces>,
+        parent: Option<SpanContext>,
+        from: IpAddr,
+        name: String,
+        mut attributes: Vec<KeyValue>,
+    ) -> Option<TracedRequest> {
         let trace = parent.as_ref().map_or_else(|| TraceId::from_bytes(random_id()), SpanContext::trace_id);
         let began = process_age();
         if !self.sampling.admits(parent.as_ref(), trace, from, began) {
@@ -78,11 +112,9 @@ impl Traces {
         }
         let state = parent.as_ref().map(|parent| parent.trace_state().clone()).unwrap_or_default();
         let context = SpanContext::new(trace, new_span_id(), TraceFlags::SAMPLED, false, state);
-        let mut attributes =
-            vec![KeyValue::new("http.request.method", method), KeyValue::new("latchd.dialect", dialect)];
         attributes.extend(request_id::current().map(|id| KeyValue::new("latchd.request_id", id)));
-        let (traces, times, name) = (Arc::clone(self), Arc::default(), format!("{method} {dialect}"));
-        Some(TracedRequest { traces, times, context, parent, name, attributes, began, status: None })
+        let (traces, times, end) = (Arc::clone(self), Arc::default(), End::GivenUp);
+        Some(TracedRequest { traces, times, context, parent, name, attributes, began, end })
     }
 
     fn push(&self, span: SpanData) {
@@ -127,7 +159,12 @@ impl TracedRequest {
     }
 
     pub fn answered(mut self, status: u16) {
-        self.status = Some(status);
+        self.end = End::Answered(status);
+    }
+
+    /// In a protocol without statuses.
+    pub fn replied(mut self, is_error: bool) {
+        self.end = End::Replied { is_error };
     }
 
     fn steps(&self, wall: WallClock) {
@@ -161,15 +198,17 @@ impl Drop for TracedRequest {
         let wall = WallClock::now();
         self.steps(wall);
         let mut attributes = std::mem::take(&mut self.attributes);
-        attributes.extend(self.status.map(|status| KeyValue::new("http.response.status_code", i64::from(status))));
+        if let End::Answered(status) = self.end {
+            attributes.push(KeyValue::new("http.response.status_code", i64::from(status)));
+        }
         let (context, parent) = (self.context.clone(), self.parent.as_ref());
         let times = (wall.at(self.began), wall.at(process_age()));
         let mut span = self.traces.span(context, parent, std::mem::take(&mut self.name).into(), times, attributes);
         span.span_kind = SpanKind::Server;
-        span.status = match self.status {
-            None => Status::error("its client has gone"),
-            Some(500..) => Status::error(""),
-            Some(_) => Status::Unset,
+        span.status = match self.end {
+            End::GivenUp => Status::error("its client has gone"),
+            End::Answered(500..) | End::Replied { is_error: true } => Status::error(""),
+            End::Answered(_) | End::Replied { .. } => Status::Unset,
         };
         self.traces.push(span);
     }
