@@ -141,12 +141,13 @@ impl Listening {
             drain: drain.clone(),
             header_bytes_max: server.header_bytes_max,
             body_timeout: server.body_timeout,
-            traces: self.traces,
+            traces: self.traces.clone(),
         });
         let sweep = tokio::spawn(Arc::clone(&links).sweep(server.clone(), drain.clone()));
-        let redis = self
-            .redis
-            .map(|shared| RedisServer::new(&self.config, Arc::clone(&links), shared, self.tls.as_ref(), drain.clone()));
+        let redis = self.redis.map(|shared| {
+            let (links, tls, drain) = (Arc::clone(&links), self.tls.as_ref(), drain.clone());
+            RedisServer::new(&self.config, links, shared, tls, drain, self.traces)
+        });
         let proxy_headers = ProxyHeaders::new(trusted, server.header_timeout, Arc::clone(&links.metrics));
         let http = HttpServer { links, context, tls: self.tls, config: self.config, router };
         let (mut serving, mut handing_out) = (JoinSet::new(), JoinSet::new());

@@ -4,12 +4,15 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde_json::{Value, json};
 
 use super::collector::Collector;
 use crate::dialects::dialect_client::until;
 use crate::support::client::Client;
 use crate::support::process::Server;
+use crate::support::redis::RedisClient;
 use crate::support::spec::Spec;
 
 const KEY: &str = "a key of the tests";
@@ -135,8 +138,8 @@ fn spans_of_a_wait_reach_the_collector_over_http() {
 #[test]
 fn spans_of_a_wait_reach_the_collector_over_grpc() {
     let (_collector, server, _home) = reaches_the_collector("grpc");
-    let exported = crate::security::rights::metric(&server, "latchd_spans_exported_total");
-    assert!(exported >= 6.0, "{exported}");
+    let exported = || crate::security::rights::metric(&server, "latchd_spans_exported_total");
+    until("sent spans are counted", || exported() >= 6.0);
 }
 
 #[test]
@@ -161,4 +164,33 @@ fn collector_that_hangs_or_is_away_slows_nothing() {
         assert!(began.elapsed() < Duration::from_secs(12), "the end took {:?}", began.elapsed());
         assert!(log.contains("spans are lost: the collector does not take them"), "{log}");
     }
+}
+
+#[test]
+fn commands_of_redis_that_reach_the_table_have_spans() {
+    let (collector, home) = (Collector::start(), tempfile::tempdir().expect("a directory"));
+    let text = format!("[tracing]\nendpoint = \"http://{}\"\n", collector.address);
+    let server = Spec::durable(&home.path().join("data")).redis().configuration(text).start();
+    let mut redis = RedisClient::new(&server);
+    let set = ["SET", "deploy", SECRET, "NX", "PX", "60000"];
+    for command in [&["PING"][..], &set, &["GET", "deploy"], &["EVAL", "return 7", "1", "deploy"], &["DEL", "deploy"]] {
+        redis.ask(command);
+    }
+    until("the spans", || collector.spans().iter().any(|span| span.name == "DEL redis"));
+    let spans = collector.spans();
+    let of = |name: &str| -> Span {
+        spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no {name} in {spans:?}")).clone()
+    };
+    let set = of("SET redis");
+    assert_eq!((set.parent_span_id.len(), set.kind), (0, SpanKind::Server as i32));
+    let under =
+        |parent: &Span, name: &str| spans.iter().any(|span| span.name == name && span.parent_span_id == parent.span_id);
+    let commit =
+        spans.iter().find(|span| span.name == "commit" && span.parent_span_id == set.span_id).expect("a commit");
+    assert!(under(&set, "queue") && under(commit, "flush") && under(commit, "apply"), "{spans:?}");
+    assert!(attribute(commit, "latchd.lock").is_some_and(|lock| lock.contains("deploy")), "{commit:?}");
+    let has_failed = |span: &Span| span.status.as_ref().is_some_and(|status| status.code == StatusCode::Error as i32);
+    assert!(has_failed(&of("EVAL redis")) && !has_failed(&of("GET redis")), "{spans:?}");
+    let text = collector.text();
+    assert!(!text.contains(SECRET) && !text.contains("PING") && !text.contains("return 7"), "{text}");
 }

@@ -1,6 +1,7 @@
 //! The commands that are served, and how many arguments each takes, its name included.
 
 use super::error::RedisError;
+use super::request::Request;
 use std::ops::RangeInclusive;
 
 const MANY: usize = usize::MAX;
@@ -84,6 +85,12 @@ impl Command {
         matches!(self, Set | SetNx | Get | MGet | Exists | Type | Ttl | PTtl | Token)
     }
 
+    /// Whether it is about keys, and so may reach the table; the others are about the connection.
+    const fn is_about_keys(self) -> bool {
+        use Command::{Del, Eval, EvalSha, Expire, PExpire, Unlink};
+        self.is_counted() || matches!(self, Del | Unlink | Expire | PExpire | Eval | EvalSha)
+    }
+
     pub fn find(name: &[u8]) -> Option<Command> {
         Command::ALL.iter().copied().find(|command| command.name().as_bytes().eq_ignore_ascii_case(name))
     }
@@ -91,6 +98,11 @@ impl Command {
     pub const fn count() -> i64 {
         Command::ALL.len() as i64
     }
+}
+
+/// The name of a command that may reach the lock table.
+pub fn table_command(request: &Request<'_>) -> Option<&'static str> {
+    Command::find(request.get(0)).filter(|command| command.is_about_keys()).map(Command::name)
 }
 
 /// The error of a command that is not served. Its arguments may be secrets, and are not repeated.

@@ -20,7 +20,7 @@ mod set;
 mod value;
 
 pub use client::Client;
-pub use commands::LABELS;
+pub use commands::{LABELS, table_command};
 pub use dispatch::Answer;
 pub use error::RedisError;
 pub use reply::{Protocol, Reply};

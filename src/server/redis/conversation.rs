@@ -13,10 +13,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::super::link::Link;
 use super::super::tracked::TrackedStream;
-use crate::base::{Drain, DrainPhase};
-use crate::dialects::redis::{Answer, Client, Request, Scanner};
+use crate::base::{Drain, DrainPhase, request_times};
+use crate::dialects::redis::{self, Answer, Client, Request, Scanner};
 use crate::engine::GrantGuard;
 use crate::http::address_limits;
+use crate::telemetry::traces::{TracedRequest, Traces};
 
 /// What is read at once, and what an idle connection keeps at most.
 const READ_BYTES: usize = 4 << 10;
@@ -33,6 +34,7 @@ pub struct Conversation<S> {
     /// Granted after the client ended its side: whether anybody reads the answers is known at the end only.
     unconfirmed: Vec<GrantGuard>,
     drain: Drain,
+    traces: Option<Arc<Traces>>,
     /// Of the bytes that had arrived when the drain closed connections, those whose commands are not carried out yet.
     last_bytes: Option<usize>,
 }
@@ -56,6 +58,7 @@ enum Next {
 
 impl<S: TrackedStream> Conversation<S> {
     pub fn new(stream: S, link: Arc<Link>, client: Client, answer_bytes_max: usize, drain: Drain) -> Conversation<S> {
+        let traces = None;
         let (input, output, scanner) = (BytesMut::new(), BytesMut::new(), Scanner::default());
         let (peer, unconfirmed, last_bytes) = (Peer::Sends, Vec::new(), None);
         Conversation {
@@ -69,8 +72,14 @@ impl<S: TrackedStream> Conversation<S> {
             peer,
             unconfirmed,
             drain,
+            traces,
             last_bytes,
         }
+    }
+
+    /// Where its commands are traced.
+    pub fn with_traces(self, traces: Option<Arc<Traces>>) -> Conversation<S> {
+        Conversation { traces, ..self }
     }
 
     /// Until one side ends the connection. When the drain closes connections, the commands that have arrived are carried out,
@@ -164,21 +173,34 @@ impl<S: TrackedStream> Conversation<S> {
         let answer = match Request::read(&bytes) {
             Ok(request) => {
                 let _in_flight = InFlight::begin(&self.link);
-                let mut execution = std::pin::pin!(self.client.execute(&request));
-                loop {
+                let traced = self.traced(&request);
+                let times = traced.as_ref().map(TracedRequest::times);
+                let execution = request_times::scope(times, || self.client.execute(&request));
+                let mut execution = std::pin::pin!(execution);
+                let answer = loop {
                     tokio::select! {
                         biased;
                         answer = &mut execution => break answer,
                         peer = ended(&mut self.stream, &mut self.output, &mut self.input, bytes_max),
                             if self.peer == Peer::Sends => self.peer = peer,
                     }
+                };
+                if let Some(traced) = traced {
+                    traced.replied(answer.is_error());
                 }
+                answer
             }
             Err(violation) => self.client.refuse(&violation),
         };
         let ends = answer.ends;
         self.answer(answer);
         if ends { Next::Ends } else { Next::GoesOn }
+    }
+
+    /// The span of a command that may reach the table; `None` if it is not traced.
+    fn traced(&self, request: &Request<'_>) -> Option<TracedRequest> {
+        let traces = self.traces.as_ref()?;
+        traces.begin_command(self.link.peer.ip, redis::table_command(request)?, redis::DECLARATION.label)
     }
 
     /// Adds an answer to those that are sent next.

@@ -24,6 +24,7 @@ use crate::base::{Drain, clock};
 use crate::config::Config;
 use crate::dialects::redis::{Client, Shared};
 use crate::http::address_limits;
+use crate::telemetry::traces::Traces;
 use conversation::Conversation;
 
 /// The server of the Redis protocol, on all workers.
@@ -39,6 +40,7 @@ struct Inner {
     drain_timeout: Duration,
     trusted: TrustedProxies,
     drain: Drain,
+    traces: Option<Arc<Traces>>,
 }
 
 impl RedisServer {
@@ -48,6 +50,7 @@ impl RedisServer {
         shared: Arc<Shared>,
         tls: Option<&Tls>,
         drain: Drain,
+        traces: Option<Arc<Traces>>,
     ) -> RedisServer {
         RedisServer(Arc::new(Inner {
             links,
@@ -58,6 +61,7 @@ impl RedisServer {
             drain_timeout: config.server.drain_timeout,
             trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
             drain,
+            traces,
         }))
     }
 
@@ -131,6 +135,7 @@ impl RedisServer {
         let is_proxy = self.0.trusted.trust(link.peer.ip);
         let client = Client::new(&self.0.shared, link.peer.ip, is_proxy, &link.connection);
         let answer_bytes_max = self.0.shared.config.answer_bytes_max;
-        Conversation::new(stream, link, client, answer_bytes_max, self.0.drain.clone()).run().await
+        let conversation = Conversation::new(stream, link, client, answer_bytes_max, self.0.drain.clone());
+        conversation.with_traces(self.0.traces.clone()).run().await
     }
 }
