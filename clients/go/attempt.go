@@ -83,6 +83,9 @@ func (t *transport) request(ctx context.Context, c call, where string) (*http.Re
 	if err != nil {
 		return nil, fmt.Errorf("latchd: the request: %w", err)
 	}
+	if t.headers != nil {
+		t.headers(ctx, request.Header)
+	}
 	set := func(name, value string) {
 		if value != "" {
 			request.Header.Set(name, value)

@@ -24,6 +24,7 @@ type between struct {
 // exchange is a request that the server has carried out, and its answer, of which the client has not heard yet.
 type exchange struct {
 	method, path, key string
+	traceparent       string
 	request           []byte
 	status            int
 	header            http.Header
@@ -62,7 +63,8 @@ func put(t *testing.T, before *server, fault func(*exchange) bool, rewrites ...f
 		}
 		e := &exchange{
 			method: r.Method, path: r.URL.Path, key: r.Header.Get("Idempotency-Key"), request: asked,
-			status: answer.StatusCode, header: answer.Header, body: body, closing: b.closing,
+			traceparent: r.Header.Get("traceparent"),
+			status:      answer.StatusCode, header: answer.Header, body: body, closing: b.closing,
 		}
 		b.mu.Lock()
 		b.heard = append(b.heard, e)

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -110,6 +112,35 @@ var _ = behaviour("rate", func(t *testing.T) {
 	check(t, unreachable.Code == "rate-exceeded" && len(tired.keys("/v1/lock")) == 1, "%+v", unreachable)
 	mustSay(t, err, "at most 7 requests a second")
 	check(t, spent < 5*time.Second, "it took %v", spent)
+})
+
+type spanKey struct{}
+
+var _ = behaviour("trace", func(t *testing.T) {
+	var mu sync.Mutex
+	traces := map[string][]string{}
+	proxy := put(t, common, func(e *exchange) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		traces[e.path] = append(traces[e.path], e.traceparent)
+		return false
+	})
+	client := connect(t, proxy.url, WithHeaders(func(ctx context.Context, header http.Header) {
+		header.Set("Cookie", "ldlm-session=of-somebody-else")
+		if span, ok := ctx.Value(spanKey{}).(string); ok {
+			header.Set("traceparent", span)
+		}
+	}))
+	const span = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	hold, err := client.Lock(context.WithValue(testContext(t), spanKey{}, span), "traced", Lease(900*time.Millisecond))
+	must(t, err)
+	passed(t, hold, 400*time.Millisecond)
+	release(t, hold)
+	mu.Lock()
+	defer mu.Unlock()
+	for path, want := range map[string]string{"/session": span, "/v1/lock": span, "/v1/renew": "", "/v1/unlock": ""} {
+		check(t, len(traces[path]) > 0 && traces[path][0] == want, "%s: %q", path, traces[path])
+	}
 })
 
 var _ = behaviour("refusal", func(t *testing.T) {

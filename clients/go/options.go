@@ -1,6 +1,7 @@
 package latchd
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"os"
 	"time"
 )
@@ -22,6 +24,7 @@ type settings struct {
 	patience      time.Duration
 	metadata      map[string]string
 	log           *slog.Logger
+	headers       func(ctx context.Context, header http.Header)
 }
 
 // WithAPIKey sends an API key with every request.
@@ -117,6 +120,15 @@ func WithMetadata(metadata map[string]string) ClientOption {
 func WithLogger(log *slog.Logger) ClientOption {
 	return func(set *settings) error {
 		set.log = log
+		return nil
+	}
+}
+
+// WithHeaders adds headers to each request that is sent for a caller, whose context it gets: such as the traceparent of its
+// trace. What the client itself sends stays. Renewals are sent for nobody, and have an empty context.
+func WithHeaders(add func(ctx context.Context, header http.Header)) ClientOption {
+	return func(set *settings) error {
+		set.headers = add
 		return nil
 	}
 }

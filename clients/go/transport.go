@@ -65,11 +65,13 @@ type transport struct {
 	// Empty without a credential.
 	authorization secret
 	http          *http.Client
-	turn          atomic.Uint32
+	// Adds headers for a caller; nil: nobody wants to.
+	headers func(ctx context.Context, header http.Header)
+	turn    atomic.Uint32
 }
 
 func newTransport(urls string, set *settings) (*transport, error) {
-	t := &transport{authorization: hidden(set.authorization)}
+	t := &transport{authorization: hidden(set.authorization), headers: set.headers}
 	for _, each := range strings.Split(urls, ",") {
 		base, err := baseOf(strings.TrimSpace(each))
 		if err != nil {

@@ -106,6 +106,8 @@ class Proxy:
 
     def __init__(self, server: Server) -> None:
         self.requests: list[tuple[str, str | None]] = []
+        #: The `traceparent` of each.
+        self.traces: list[str | None] = []
         self._to_lose: dict[str, float] = {}
         target = server.url.removeprefix("http://")
         proxy = self
@@ -116,6 +118,7 @@ class Proxy:
             def pass_on(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 proxy.requests.append((self.path, self.headers.get("Idempotency-Key")))
+                proxy.traces.append(self.headers.get("traceparent"))
                 connection = http.client.HTTPConnection(target, timeout=60)
                 connection.request(self.command, self.path, body, dict(self.headers))
                 answer = connection.getresponse()

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from servers import Between, Server, problem
+from opentelemetry import trace
+from servers import Between, Proxy, Server, problem
 
 from latchd import Frozen, NotAcquired, Refused, Unreachable, acquiring
 from latchd.aio import AsyncClient
@@ -64,6 +65,15 @@ async def test_retry_that_the_service_wants_too_late_is_not_made(shared: Server)
                 await client.lock("a-slow", wait=20)
         assert (refused.value.retry_after_seconds, refused.value.code) == (60, "rate-exceeded")
         assert time.monotonic() - begun < 5
+
+
+@pytest.mark.row("trace")
+async def test_requests_belong_to_the_span_that_is_current(proxy: Proxy) -> None:
+    async with AsyncClient(proxy.url) as client:
+        with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(7, 9, False, trace.TraceFlags(1)))):
+            hold = await client.lock("a-traced")
+        await hold.release()
+    assert proxy.traces[:3] == [f"00-{7:032x}-{9:016x}-01"] * 2 + [None]
 
 
 @pytest.mark.row("refusal")

@@ -23,6 +23,11 @@ export interface ClientOptions {
   readonly patienceMs?: number;
   /** What holders show of themselves to whoever asks: `host`, `pid` and `user` unless given; `{}` shows nothing. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /**
+   * Headers for each request, asked for in the asynchronous context of the call that sends it: such as the `traceparent` of
+   * its trace. What the client itself sends stays.
+   */
+  readonly headers?: () => Readonly<Record<string, string>>;
   /** Gets a sentence about what went wrong and stops nobody. Absent: `process.emitWarning`. */
   readonly onWarning?: (message: string) => void;
 }

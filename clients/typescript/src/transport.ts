@@ -58,6 +58,7 @@ export class Transport {
   readonly #urls: readonly URL[];
   readonly #credential: string | undefined;
   readonly #connections: Connections;
+  readonly #headers: (() => Readonly<Record<string, string>>) | undefined;
   #turn = 0;
   #isClosed = false;
 
@@ -65,6 +66,7 @@ export class Transport {
     if (urls.length === 0) throw new TypeError("no URL was given");
     this.#urls = urls.map(baseOf);
     this.#credential = credentialOf(options);
+    this.#headers = options.headers;
     this.#connections = new Connections({ ca: options.ca, cert: options.cert, key: options.key });
   }
 
@@ -149,7 +151,8 @@ export class Transport {
     url.pathname = url.pathname.replace(/\/+$/, "") + call.path;
     url.search = new URLSearchParams(call.query).toString();
     const body = call.body === undefined ? undefined : JSON.stringify(call.body);
-    const headers: Record<string, string> = { Accept: "application/json" };
+    const headers = withoutOurs(this.#headers?.() ?? {});
+    headers["Accept"] = "application/json";
     if (this.#credential !== undefined) headers["Authorization"] = this.#credential;
     if (call.session !== undefined) headers["Cookie"] = `${COOKIE}=${call.session}`;
     if (call.key !== undefined) headers["Idempotency-Key"] = call.key;
@@ -163,6 +166,13 @@ export class Transport {
     if (this.#credential === undefined) return "a password or an API key is needed";
     return "this password or API key is not known";
   }
+}
+
+/** Headers of the client itself, in small letters, which nobody else sets. */
+const OURS = ["accept", "authorization", "connection", "content-length", "content-type", "cookie", "host", "idempotency-key", "transfer-encoding"];
+
+function withoutOurs(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !OURS.includes(name.toLowerCase())));
 }
 
 function baseOf(text: string): URL {

@@ -1,6 +1,7 @@
 /** What an operator does to the locks of a client, and what the service says when it will not do something. */
 
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { setTimeout as rest } from "node:timers/promises";
 
 import { Client, Frozen, NotAcquired, Refused, Unreachable } from "@latchd/client";
@@ -92,6 +93,18 @@ beside("operators", () => {
       error.message.includes("at most 7 requests a second");
     const took = await duration(() => assert.rejects(client.lock("slow", { waitMs: 20_000 }), isTold));
     assert.ok(took < 5000 && between.keys("/v1/lock").length === 1, `${took} ms`);
+  });
+
+  behaviour("trace", "headers of the context of a call go with its requests", async () => {
+    const span = new AsyncLocalStorage<string>();
+    await using between = await Between.start(await shared(), () => null);
+    const headers = () => ({ cookie: "ldlm-session=of-somebody-else", traceparent: span.getStore() ?? "none" });
+    await using client = new Client(between.url, { headers });
+    const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const hold = await span.run(traceparent, () => client.lock("traced"));
+    await hold.release();
+    const told = between.requests.map(({ path, headers: sent }) => [path, sent["traceparent"]]);
+    assert.deepEqual(told, [["/session", traceparent], ["/v1/lock", traceparent], ["/v1/unlock", "none"]]);
   });
 
   behaviour("refusal", "words of the service reach the caller with their code, also an unknown one", async () => {

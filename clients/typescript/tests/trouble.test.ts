@@ -39,7 +39,9 @@ beside("trouble", () => {
         const client = new Client(between.url, quiet);
         const ends = async (waitMs: number, kind: typeof NotAcquired | typeof Unreachable) => {
           const lock = client.lock("between", { waitMs });
-          const took = await duration(() => assert.rejects(lock, (error) => error instanceof kind && /in time/.test(error.message)));
+          // On a slow machine, opening the session may have taken all of it.
+          const says = (error: unknown) => error instanceof kind && /in time|no time was left/.test(error.message);
+          const took = await duration(() => assert.rejects(lock, says));
           assert.ok(took > Math.max(waitMs, 1000) - 100 && took < waitMs + 6000, `${took} ms`);
         };
         await Promise.all([ends(0, Unreachable), ends(1500, NotAcquired)]);

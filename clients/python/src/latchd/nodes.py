@@ -11,7 +11,7 @@ import typing
 import urllib.parse
 from collections.abc import Callable, Sequence
 
-from . import clock, process
+from . import clock, process, tracing
 from .asked import Check
 from .errors import CutShort, Unreachable, WrongProcess
 from .replies import body_of
@@ -140,7 +140,7 @@ class Nodes:
         return Answer(sent, 1, reply.headers, body)
 
     def _headers(self, call: Call) -> dict[str, str]:
-        headers = {"Accept": "application/json"}
+        headers = {**tracing.headers(), "Accept": "application/json"}
         if self._credential is not None:
             headers["Authorization"] = self._credential
         if call.session is not None:
