@@ -79,9 +79,12 @@ fn contended_locks_are_shown_counted_and_logged() {
         "slow lock: \"busy\", held under token",
         "was granted after a wait of 0.",
         "slow lock: \"busy\" was held for 0.",
-        "and is free: released; 0 wait",
+        " has it now, 0 wait",
     ] {
         assert!(log.contains(line), "no {line:?} in:\n{log}");
     }
     assert_eq!(log.matches("was granted after").count(), 1, "{log}");
+    let held = log.lines().find(|line| line.contains("\"busy\" was held for")).expect("a line");
+    let seconds = held.split("held_seconds=").nth(1).and_then(|rest| rest.split(' ').next()).expect("a field");
+    assert!(seconds.len() <= "0.123".len() || seconds.parse::<f64>().is_ok_and(|held| held >= 10.0), "{held}");
 }

@@ -106,14 +106,17 @@ fn log_hold(event: &Event, now: Timestamp, table: &Table, held_back: u64) {
     let Event::HoldEnded { name, token, why, session, dialect, since, .. } = event else { return };
     let (session, held, waiting) = (session.map(SessionId::handle), seconds(now, *since), waiting(table, name));
     let (token, why) = (token.0, why.phrase());
+    // The newest of those that have it now: the next, where the lock is exclusive.
+    let holder = table.live_tokens(name, now).into_iter().map(|Token(live)| live).max();
+    let then = holder.map_or_else(|| "nobody has it now".to_owned(), |holder| format!("token {holder} has it now"));
     tracing::warn!(
-        lock = ?name, token, session, dialect = dialect.as_str(), held_seconds = held, why, waiting, held_back,
-        "slow lock: {name:?} was held for {held:.1} s under token {token}, and is free: {why}; {waiting} wait"
+        lock = ?name, token, session, dialect = dialect.as_str(), held_seconds = held, why, holder, waiting, held_back,
+        "slow lock: {name:?} was held for {held:.1} s under token {token}: {why}; {then}, {waiting} wait"
     );
 }
 
 fn seconds(now: Timestamp, since: Timestamp) -> f64 {
-    now.since(since).as_secs_f64()
+    ms(now.since(since)) as f64 / 1000.0
 }
 
 fn waiting(table: &Table, name: &Name) -> u32 {
