@@ -1,6 +1,7 @@
 //! The Redis protocol: what a client may do to a hold without its value, and what a command that fails leaves behind.
 
 use crate::dialects::dialect_client::{DialectClient, Protocol};
+use crate::support::client::Client;
 use crate::support::frames::peak_memory;
 use crate::support::redis::{RedisClient, Reply};
 use crate::support::spec::Spec;
@@ -30,6 +31,28 @@ fn set_that_is_refused_leaves_the_hold() {
     }
     assert_eq!(redis.ask(&["SET", "a", "w", "PX", "30000"]), ok());
     assert_eq!(redis.ask(&["GET", "a"]), Reply::Bulk("w".to_owned()));
+}
+
+/// Nil is all that SET NX has room for; a plain SET is told why, and must not end a hold that it cannot take.
+#[test]
+fn set_of_a_frozen_key_is_told_of_the_freeze_and_leaves_the_hold() {
+    let server = Spec::in_memory().redis().start();
+    let mut redis = RedisClient::new(&server);
+    assert_eq!(redis.ask(&["SET", "a", "v", "PX", "30000"]), ok());
+    let freeze = json!({"reason": "release 7", "for_seconds": 60}).to_string();
+    let mut admin = Client::plain(&server);
+    for target in ["a", "free"] {
+        let target = format!("/v1/freezes?target={target}");
+        assert_eq!(admin.send("PUT", &target, freeze.as_bytes()).status, 200);
+    }
+    for key in ["a", "free"] {
+        let text = redis.refused(&["SET", key, "w", "PX", "1000"]);
+        assert!(text.starts_with(&format!("ERR frozen: \"{key}\" is frozen until 20")), "{text}");
+        assert!(text.contains("Z: release 7") && !text.contains("released"), "{text}");
+        assert_eq!(redis.ask(&["SET", key, "w", "NX", "PX", "1000"]), Reply::Nil);
+    }
+    assert_eq!(redis.ask(&["SET", "a", "v", "PX", "30000"]), ok(), "its holder renews it");
+    assert_eq!(redis.ask(&["GET", "a"]), Reply::Bulk("v".to_owned()));
 }
 
 /// With a key of a client and one of an admin.

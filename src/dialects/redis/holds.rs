@@ -78,6 +78,12 @@ impl Holds<'_> {
         Ok(self.engine().check_acquire(self.to_take(names, value, lease_ms)?)?)
     }
 
+    /// Refuses what is frozen, as far as this node knows.
+    pub fn check_frozen(&self, name: &Name) -> Result<(), RedisError> {
+        let frozen = self.engine().local_freeze_of(name);
+        frozen.map_or(Ok(()), |by| Err(Fault::Refused(Refusal::Frozen(by)).into()))
+    }
+
     fn to_take(&self, names: &[Name], value: &Value, lease_ms: u64) -> Result<Acquire, RedisError> {
         let Some(first) = names.first() else { return Err(RedisError::new("a key is needed")) };
         let several = (names.len() > 1).then(|| {

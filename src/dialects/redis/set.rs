@@ -99,13 +99,17 @@ async fn overwrite(client: &mut Client, request: &Request<'_>, options: Options)
     }
     // A SET that cannot be carried out must not end the hold.
     holds.check_take(std::slice::from_ref(&name), &value, lease_ms)?;
+    holds.check_frozen(&name)?;
     let is_held = seen.is_some_and(|seen| !seen.holds.is_empty());
     let released = is_held && deletion::delete(client, "SET", std::slice::from_ref(&name)).await? > 0;
     let holds = client.holds()?;
     let granted = holds.take(std::slice::from_ref(&name), &value, lease_ms).await;
     let error = match granted {
         Ok(Some(granted)) => return Ok(taken(client, name, granted)),
-        Ok(None) => RedisError::new("held: another client took the lock before this one"),
+        Ok(None) => {
+            let frozen = holds.check_frozen(&name).err();
+            frozen.unwrap_or_else(|| RedisError::new("held: another client took the lock before this one"))
+        }
         Err(error) => error,
     };
     Err(if released { error.after_release() } else { error })
