@@ -2,7 +2,7 @@
 
 use super::answer::{self, Calendar, error_detail, permission_denied, span};
 use super::check::{self, TTL_DEFAULT_MS, WAIT_DEFAULT_MS};
-use super::queue::{advice, estimate_now};
+use super::queue::{advice, advice_until, estimate_now};
 use super::state::Call;
 use crate::dialects::raftlock::proto::{
     AcquireRequest, AcquireResponse, Lock, ReleaseRequest, ReleaseResponse, RenewRequest, RenewResponse,
@@ -116,7 +116,10 @@ fn not_acquired(call: &Call<'_>, asked: &AcquireRequest, fault: &Fault) -> Resul
     Ok(AcquireResponse {
         acquired: false,
         error: Some(error),
-        backoff_advice: waits.then(|| advice(estimate)),
+        backoff_advice: waits.then(|| match fault {
+            Fault::Refused(Refusal::Frozen(by)) => advice_until(by.remaining_ms),
+            _ => advice(estimate),
+        }),
         queue_position: place.map_or(0, |waiter| i32::try_from(waiter.position).unwrap_or(i32::MAX)),
         estimated_wait_duration: estimate.map(span),
         ..AcquireResponse::default()

@@ -17,7 +17,7 @@ use arcstr::ArcStr;
 use std::time::Duration;
 use tonic::Status;
 
-/// No estimate is longer: by then more is known.
+/// No estimate is longer, and neither is the pause that is advised under a freeze: by then more is known.
 const ESTIMATE_MAX: Duration = Duration::from_secs(30);
 
 pub async fn enqueue(call: &Call<'_>, asked: EnqueueWaiterRequest) -> Result<Reply<EnqueueWaiterResponse>, Status> {
@@ -74,7 +74,14 @@ pub async fn backoff(call: &Call<'_>, asked: BackoffAdviceRequest) -> Result<Rep
     let (lock, _) = call.app.engine.lock(&Name::from(&*asked.lock_id)).await.map_err(|fault| answer::status(&fault))?;
     let held = lock.filter(|lock| !lock.holds.is_empty());
     let estimate = held.map(|lock| estimate(call, &lock, lock.waiters));
-    Ok(BackoffAdviceResponse { advice: Some(advice(estimate)) }.into())
+    let frozen = call.app.engine.local_freeze_of(&Name::from(&*asked.lock_id)).map(|by| by.remaining_ms);
+    Ok(BackoffAdviceResponse { advice: Some(frozen.map_or_else(|| advice(estimate), advice_until)) }.into())
+}
+
+/// Nobody is granted the lock for so long.
+pub fn advice_until(remaining_ms: u64) -> BackoffAdvice {
+    let pause = Duration::from_millis(remaining_ms).min(ESTIMATE_MAX);
+    BackoffAdvice { initial_backoff: Some(span(pause)), max_backoff: Some(span(pause)), ..advice(None) }
 }
 
 /// RaftLock's advice for a wait of this length; `None`: the lock is free.
@@ -144,5 +151,7 @@ mod tests {
         let held = advice(Some(s(8)));
         assert_eq!((held.initial_backoff, held.max_backoff), (Some(span(s(2))), Some(span(s(16)))));
         assert_eq!((held.multiplier, held.jitter_factor), (1.5, 0.2));
+        let frozen = [700, 3_600_000].map(|ms| advice_until(ms).initial_backoff);
+        assert_eq!(frozen, [Some(span(Duration::from_millis(700))), Some(span(ESTIMATE_MAX))]);
     }
 }
