@@ -12,6 +12,7 @@ pub mod grpc;
 pub mod inspect;
 mod known_parameters;
 pub mod openapi;
+mod reason;
 
 use crate::http::Declaration;
 

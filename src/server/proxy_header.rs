@@ -52,6 +52,11 @@ pub enum ProxyHeaderError {
          proxy_protocol on): turn it on in the load balancer, or remove ?proxy_protocol from the URL in listen"
     )]
     Malformed,
+    #[error(
+        "the PROXY protocol header has {0} bytes after its first {V2_HEAD_BYTES}, more than {V2_REST_BYTES_MAX}: have the load \
+         balancer send fewer of its own values (TLVs)"
+    )]
+    TooLong(usize),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -106,7 +111,7 @@ async fn read_header(stream: &mut TcpStream) -> Result<Vec<u8>, ProxyHeaderError
         stream.read_exact(&mut header[V2.len()..]).await?;
         let rest = usize::from(u16::from_be_bytes([header[V2_HEAD_BYTES - 2], header[V2_HEAD_BYTES - 1]]));
         if rest > V2_REST_BYTES_MAX {
-            return Err(ProxyHeaderError::Malformed);
+            return Err(ProxyHeaderError::TooLong(rest));
         }
         header.resize(V2_HEAD_BYTES + rest, 0);
         stream.read_exact(&mut header[V2_HEAD_BYTES..]).await?;

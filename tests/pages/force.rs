@@ -58,9 +58,10 @@ fn forced_release_without_a_reason_is_refused() {
     let mut admin = Client::plain(&server);
     let target = format!("/v1/locks/kept/holds/{key}");
     let too_long = format!(r#"{{"reason": "{}"}}"#, "x".repeat(257));
-    for body in ["", "{\"reason\": \"\"}", "{\"reason\": \"   \"}", &too_long] {
-        let problem = problem(&admin.send("DELETE", &target, body.as_bytes()), 400, "invalid-field");
-        assert_eq!(problem["field"], "reason", "{body}");
+    let none = ["", "{\"reason\": \"\"}", "{\"reason\": \"   \"}"].map(|body| (body, "invalid-field"));
+    for (body, code) in none.into_iter().chain([(&*too_long, "limit-exceeded")]) {
+        let problem = problem(&admin.send("DELETE", &target, body.as_bytes()), 400, code);
+        assert_eq!((&problem["field"], &problem["limit"]), (&"reason".into(), &256.into()), "{body}");
     }
     for body in ["reason", "[]", "{\"reason\": 7}", "{}"] {
         problem(&admin.send("DELETE", &target, body.as_bytes()), 400, "malformed-body");

@@ -69,7 +69,7 @@ async fn connection_without_a_good_header_is_refused() {
     for (header, why) in [
         (&b"GET / HTTP/1.1\r\nhost: t\r\n\r\n"[..], "only connections that begin with a PROXY protocol header"),
         (&long, "only connections that begin with a PROXY protocol header"),
-        (beyond, "only connections that begin with a PROXY protocol header"),
+        (beyond, "after its first 16, more than 4096"),
         (b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 8443 and more\r\n", "only connections that begin with"),
         (&V1[..20], "server.header_timeout"),
         (&V2_TLS[..30], "server.header_timeout"),

@@ -3,6 +3,7 @@
 use super::query::{NameInPath, hold_in_path, hold_in_query};
 use super::schema::ForcedRelease;
 use crate::api::answer::{Answer, answer};
+use crate::api::reason;
 use crate::domain::view::HoldView;
 use crate::domain::{HoldKey, Name};
 use crate::http::auth::identify_and_touch;
@@ -16,8 +17,6 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use std::borrow::Cow;
 use utoipa::{IntoParams, ToSchema};
-
-const REASON_BYTES_MAX: usize = 256;
 
 /// The body, where the reason is not in the query.
 #[derive(ToSchema)]
@@ -38,8 +37,6 @@ struct ReasonQuery {
     /// Why, in at most 256 bytes; may stand in the body instead.
     reason: Option<String>,
 }
-
-const _: () = assert!(REASON_BYTES_MAX == 256, "the limit in the document");
 
 /// End another client's hold
 ///
@@ -118,13 +115,7 @@ async fn reason(app: &App, head: &Parts, body: Body) -> Result<String, Failure> 
         Some(reason) => reason.into_owned(),
         None => reason_in(&app.body(head, body).await?, app.settings.unknown_fields)?,
     };
-    let length = reason.trim().len();
-    if (1..=REASON_BYTES_MAX).contains(&length) {
-        Ok(reason.trim().to_owned())
-    } else {
-        let detail = format!("reason must be given, in the query or as JSON, with 1 to {REASON_BYTES_MAX} bytes");
-        Err(Failure::field("reason", detail).with_limit(REASON_BYTES_MAX as u64))
-    }
+    reason::needed(&reason).map(str::to_owned)
 }
 
 fn reason_in(body: &[u8], unknown: UnknownFields) -> Result<String, Failure> {
