@@ -41,7 +41,7 @@ pub struct Locks {
 const LOCKS_HELP: &str = "\
 One row for each hold, in the order of the locks' names, the oldest hold first. HELD is how many hold the lock, and of
 how many that may, or that they share it; HOLDER is what the holder says of itself (its owner label and metadata), or
-its session; LEASE is what is left of its lease.
+its session; LEASE is what is left of its lease. Of one lock it also says, on stderr, that it is frozen.
 
 With --output json: {\"locks\": [{\"name\", \"size\", \"mode\", \"delayed_for_seconds\", \"queue_length\", \"holders\":
 [{\"fencing_token\", \"dialect\", \"held_for_seconds\", \"remaining_seconds\", \"session\", \"owner\", \"metadata\",
@@ -63,7 +63,15 @@ impl Locks {
         let Locks { name, prefix, held, contended, keys, output, why, .. } = self;
         let (name, explains) = (why.clone().or(name), why.is_some());
         let query = LockQuery { name, prefix, held, contended };
-        let locks = block_on(async { client.locks(&query).await.map_err(explain) })?;
+        let (locks, frozen) = block_on(async {
+            let locks = client.locks(&query).await.map_err(explain)?;
+            let asked = query.name.as_ref().filter(|_| output == Output::Table);
+            let frozen = if let Some(name) = asked { client.frozen_by(name).await } else { None };
+            Ok((locks, frozen))
+        })?;
+        if let Some(frozen) = &frozen {
+            output_queue::note(frozen.text());
+        }
         if locks.is_empty() && output == Output::Table {
             output_queue::note(empty_listing(&query, is_limited));
             return Ok(());

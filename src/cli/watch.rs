@@ -7,7 +7,7 @@ use clap::Args;
 use super::connect::{Connect, block_on, refused};
 use super::output::{Output, Span, escaped, offer};
 use super::{Failure, output_queue};
-use crate::client::{Event, EventQuery, Events, Holder, Lock, StreamItem, printable};
+use crate::client::{Client, Event, EventQuery, Events, Holder, Lock, StreamItem, printable};
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -54,11 +54,12 @@ impl Watch {
         let client = connect.client(Duration::from_secs(10))?;
         let prefix = prefix.unwrap_or_default();
         let query = EventQuery { name: name.clone(), prefix, after, state: true, ..EventQuery::default() };
-        block_on(print(client.events(query), output, name.as_deref()))
+        let events = client.events(query);
+        block_on(print(client, events, output, name.as_deref()))
     }
 }
 
-async fn print(mut events: Events, output: Output, watched: Option<&str>) -> Result<(), Failure> {
+async fn print(client: Client, mut events: Events, output: Output, watched: Option<&str>) -> Result<(), Failure> {
     loop {
         let text = match events.next().await.map_err(refused)? {
             StreamItem::Interrupted(reason) => {
@@ -66,12 +67,19 @@ async fn print(mut events: Events, output: Output, watched: Option<&str>) -> Res
                 continue;
             }
             StreamItem::Event(event) if output == Output::Json => escaped(event.json) + "\n",
-            StreamItem::Event(event) => lines(&event, watched),
+            StreamItem::Event(event) => lines(&event, watched) + &frozen(&client, &event, watched).await,
         };
         if !offer(&text)? {
             return Ok(());
         }
     }
+}
+
+/// A state does not tell of the freezes that are under way: so that of the lock is asked for.
+async fn frozen(client: &Client, event: &Event, watched: Option<&str>) -> String {
+    let is_state = matches!(event.event.as_str(), "state" | "gap");
+    let Some(name) = watched.filter(|_| is_state) else { return String::new() };
+    client.frozen_by(name).await.map_or(String::new(), |freeze| format!("{:<13}  {}\n", "frozen", freeze.text()))
 }
 
 /// An event as text; a state has a line for each hold.
@@ -96,7 +104,8 @@ fn lines(event: &Event, watched: Option<&str>) -> String {
     }
 }
 
-/// A freeze that begins, with how long it is to last, or one that has ended; and its reason.
+/// A freeze that begins, with how long it is to last, or one that has ended; and its reason. Why it was thawed only the log
+/// and the audit log of the service tell.
 fn freeze(event: &Event) -> String {
     let target = event.target.as_deref().map(printable).unwrap_or_default();
     let subject = match event.r#match.as_deref() {
@@ -112,7 +121,8 @@ fn freeze(event: &Event) -> String {
     let breaks = event.event == "frozen" && event.holds.as_deref() == Some("break");
     let holds = if breaks { "  ends the holds" } else { "" };
     let reason = event.reason.as_deref().map(printable).unwrap_or_default();
-    format!("{:<13}  {subject}{end}{holds}  reason: {reason}\n", event.event)
+    let label = if event.event == "frozen" { "reason" } else { "it was frozen for" };
+    format!("{:<13}  {subject}{end}{holds}  {label}: {reason}\n", event.event)
 }
 
 fn details(event: &Event) -> String {
@@ -185,9 +195,9 @@ mod tests {
         assert_eq!(lines(&event(frozen), None), shown);
         let thawed =
             r#"{"event":"thawed","id":"1-1","target":"a","match":"name","holds":"break","why":"ended","reason":"b"}"#;
-        assert_eq!(lines(&event(thawed), None), "thawed         a  at its end  reason: b\n");
+        assert_eq!(lines(&event(thawed), None), "thawed         a  at its end  it was frozen for: b\n");
         let thawed = r#"{"event":"thawed","id":"1-1","target":"","match":"everything","why":"thawed","reason":"b"}"#;
-        assert_eq!(lines(&event(thawed), None), "thawed         everything  by an operator  reason: b\n");
+        assert_eq!(lines(&event(thawed), None), "thawed         everything  by an operator  it was frozen for: b\n");
     }
 
     #[test]

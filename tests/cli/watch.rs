@@ -29,10 +29,16 @@ fn watch_prints_current_holders_then_events() {
     let server = Spec::in_memory().start();
     let mut client = with_session(&server);
     let taken = lock(&mut client, "deploy");
+    let freeze = json!({"reason": "release 7", "for_seconds": 60}).to_string();
+    assert_eq!(client.send("PUT", "/v1/freezes?target=deploy", freeze.as_bytes()).status, 200);
     let mut job = Job::start(latchd(&url(&server)).args(["watch", "deploy"]));
-    let held = job.line();
+    let (held, frozen) = (job.line(), job.line());
     let token = &taken["fencing_token"];
     assert!(held.starts_with(&format!("held           deploy  token {token}  for ")), "{held}");
+    let told = frozen.starts_with("frozen         \"deploy\" is frozen until 20") && frozen.ends_with("Z: release 7");
+    assert!(told, "{frozen}");
+    assert_eq!(client.delete("/v1/freezes?target=deploy&reason=done").status, 200);
+    assert_eq!(job.line(), "thawed         deploy  by an operator  it was frozen for: release 7");
     unlock(&mut client, &taken);
     let released = job.line();
     assert!(released.starts_with(&format!("released       deploy  token {token}  session ")), "{released}");

@@ -72,7 +72,7 @@ pub struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "drain")]
     holds: Option<&'static str>,
-    /// Of `frozen` and `thawed`: why.
+    /// Of `frozen` and `thawed`: why it was frozen.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "release 7 goes out, ticket 4411")]
     reason: Option<&'a str>,
