@@ -1,6 +1,6 @@
 //! Clock, randomness, the byte codec, values, dates, URLs and files of the configuration, histograms, a bounded map, groups of
 //! addresses, the id of the current request, the phase of the drain, a limit on repeated log lines, the refusal of a request
-//! beyond a rate, and which characters cannot be seen.
+//! beyond a rate, which characters cannot be seen, and which names look like what others start with.
 //!
 //! What may not live here: anything that knows of locks or nodes. This room imports no other.
 
@@ -21,6 +21,7 @@ pub mod named_file;
 pub mod random;
 pub mod request_id;
 pub mod request_times;
+mod separator;
 mod too_fast;
 pub mod value;
 
@@ -31,6 +32,7 @@ pub use drain::{Drain, DrainPhase};
 pub use fatal::FLUSH_TARGET;
 pub use invisible::is_invisible;
 pub use log_rate_limit::{KeyedLogRateLimit, LogRateLimit};
+pub use separator::ends_with_separator;
 pub use too_fast::TooFast;
 
 /// Runs an action when it is dropped.

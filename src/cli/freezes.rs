@@ -20,12 +20,8 @@ pub struct Freeze {
     /// Why: everybody who is refused is told
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// How long it lasts, such as 30m or 2h; at most `locks.freeze_max` of the service
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, required_unless_present = "until")]
-    length: Option<Duration>,
-    /// When it ends, such as 2026-11-30T06:00:00Z, by the clock of the service
-    #[arg(long, value_name = "TIME", conflicts_with = "length")]
-    until: Option<String>,
+    #[command(flatten)]
+    end: End,
     #[command(flatten)]
     covers: Covers,
     /// Ends the holds under it by force; without this they go on until they are released or expire
@@ -36,6 +32,18 @@ pub struct Freeze {
     output: Output,
     #[command(flatten)]
     connect: Connect,
+}
+
+/// When the freeze ends by itself.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct End {
+    /// How long it lasts, such as 30m or 2h; at most `locks.freeze_max` of the service
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    length: Option<Duration>,
+    /// When it ends, such as 2026-11-30T06:00:00Z, by the clock of the service
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
 }
 
 /// Which names are frozen.
@@ -56,11 +64,12 @@ struct Covers {
 const FREEZE_HELP: &str = "\
 Until the end nothing new is granted under the target. Who does not wait is refused with the reason and the end; who
 waits keeps its place, and gets the lock in its turn afterwards. Holders go on, unless --break ends them. To freeze a
-target again replaces its freeze, so its end can be moved. Needs the admin role, and --break that role for every name.
+target again replaces its freeze, so its end can be moved; a name is not frozen while it is frozen as a prefix, and the
+reverse. Needs the admin role, and --break that role for every name.
 
 With --output json: {\"target\", \"match\", \"holds\", \"reason\", \"frozen_for_seconds\", \"remaining_seconds\", \"until\",
-\"by\"}. \"match\" is `name`, `prefix` or `everything`, whose target is empty; \"holds\" is `drain` or `break`. Fields are
-added at times, none is taken away.
+\"sweeping\", \"by\"}. \"match\" is `name`, `prefix` or `everything`, whose target is empty; \"holds\" is `drain` or `break`;
+\"sweeping\" is true while holds may be left that --break ends. Fields are added at times, none is taken away.
 
 Examples:
   latchd freeze nightly --reason 'the disk is replaced' --for 2h
@@ -112,11 +121,11 @@ pub struct Freezes {
 
 const FREEZES_HELP: &str = "\
 One row for each freeze, in the order of the targets. MATCH is `name`, `prefix` or `everything`; HOLDS is `drain` where
-the holders go on, or `break` where they were ended; LEFT and UNTIL say when it ends by itself, BY who froze (shown to
-admins).
+the holders go on, `breaking` where they are being ended, or `break` where they were; LEFT and UNTIL say when it ends by
+itself, BY who froze (shown to admins).
 
 With --output json: {\"freezes\": [{\"target\", \"match\", \"holds\", \"reason\", \"frozen_for_seconds\",
-\"remaining_seconds\", \"until\", \"by\"}]}. Fields are added at times, none is taken away.
+\"remaining_seconds\", \"until\", \"sweeping\", \"by\"}]}. Fields are added at times, none is taken away.
 
 Examples:
   latchd freezes
@@ -133,13 +142,24 @@ impl Freeze {
         let client = self.connect.client(ADMIN_TIMEOUT)?;
         let (output, request) = (self.output, self.request()?);
         let frozen = block_on(async { client.freeze(&request).await.map_err(explain) })?;
-        let holds = if frozen.holds == "break" { "; the holds under it are ended" } else { "" };
-        report(output, &frozen, &format!("{}{holds}\n", frozen.text()));
+        let holds = match (&*frozen.holds, frozen.sweeping) {
+            ("break", true) => "; the holds under it are being ended: until all are, `latchd freezes` shows `breaking`",
+            ("break", false) => "; the holds under it are ended",
+            _ => "",
+        };
+        report(output, &frozen, &format!("{}{holds}\n{}", frozen.text(), alone(&frozen)));
+        if frozen.looks_like_a_prefix() {
+            let target = printable(&frozen.target);
+            output_queue::note(format!(
+                "{target:?} looks like what other names start with, and none of those is frozen: if they were meant, \
+                 `latchd thaw` it and freeze it with --prefix"
+            ));
+        }
         Ok(())
     }
 
     fn request(self) -> Result<FreezeRequest, Failure> {
-        let end = match (self.length, self.until) {
+        let end = match (self.end.length, self.end.until) {
             (Some(length), _) => FreezeEnd::After(length.as_secs_f64()),
             (None, Some(until)) => FreezeEnd::At(until),
             (None, None) => return Err(Failure::usage("a freeze must have an end: give --for or --until")),
@@ -152,6 +172,15 @@ impl Freeze {
             end,
         })
     }
+}
+
+/// A name alone is easily taken for all that is below it.
+fn alone(frozen: &Frozen) -> String {
+    if frozen.r#match != "name" {
+        return String::new();
+    }
+    let target = printable(&frozen.target);
+    format!("only the lock named {target:?}: with --prefix all locks whose names start with it\n")
 }
 
 impl Covers {
@@ -170,7 +199,8 @@ impl Thaw {
         let target = self.target.unwrap_or_default();
         let thawed = block_on(async { client.thaw(&target, &self.reason).await.map_err(explain) })?;
         let (subject, left) = (thawed.subject(), Span(thawed.remaining_seconds));
-        let text = format!("{subject} is thawed, {left} before the end: {}\n", printable(&thawed.reason));
+        let text =
+            format!("{subject} is thawed, {left} before the end; it was frozen for: {}\n", printable(&thawed.reason));
         report(self.output, &thawed, &text);
         Ok(())
     }
@@ -197,7 +227,8 @@ fn table(freezes: &[Frozen]) -> Table {
         let Frozen { target, r#match, holds, until, reason, .. } = freeze;
         let target = if target.is_empty() { NOTHING } else { target };
         let by = freeze.by.as_deref().unwrap_or(NOTHING);
-        table.row(&[&target, r#match, holds, &Span(freeze.remaining_seconds), until, &by, reason]);
+        let holds = if holds == "break" && freeze.sweeping { "breaking" } else { holds };
+        table.row(&[&target, r#match, &holds, &Span(freeze.remaining_seconds), until, &by, reason]);
     }
     table
 }

@@ -133,6 +133,10 @@ impl ClientError {
     /// `None` if the call should not be retried; else the delay that the service asks for, if any.
     pub(super) fn retry_hint(&self) -> Option<Option<Duration>> {
         let asked_for = if let ClientError::Refused { retry_after, .. } = self { *retry_after } else { None };
+        // Nothing but another act of an operator makes room there.
+        if self.is(StatusCode::SERVICE_UNAVAILABLE, "freezes-full") {
+            return None;
+        }
         self.is_unavailable().then_some(asked_for)
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::call::{Answer, Call};
 use super::printable::printable;
 use super::{Client, ClientError};
+use crate::base::ends_with_separator;
 
 /// The target is in the query: proxies change paths.
 const PATH: &str = "/v1/freezes";
@@ -49,6 +50,9 @@ pub struct Freeze {
     pub remaining_seconds: f64,
     /// The same by the clock of the service.
     pub until: String,
+    /// The service still looks at locks: holds may be left under freezes that end them.
+    #[serde(default)]
+    pub sweeping: bool,
     /// Who froze. Shown to admins only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -74,6 +78,11 @@ impl Freeze {
         format!("{} is frozen until {}: {}", self.subject(), printable(&self.until), printable(&self.reason))
     }
 
+    /// One name is frozen that looks like what others start with: those may have been meant.
+    pub fn looks_like_a_prefix(&self) -> bool {
+        self.r#match == "name" && ends_with_separator(&self.target)
+    }
+
     fn concerns(&self, name: &str) -> bool {
         if self.r#match == "name" { self.target == name } else { name.starts_with(&self.target) }
     }
@@ -88,8 +97,11 @@ impl Client {
 
     /// Ends the freeze of a target, an empty one for everything; as it was. Needs the admin role.
     pub async fn thaw(&self, target: &str, reason: &str) -> Result<Freeze, ClientError> {
-        let call = Call::new(Method::DELETE, PATH).query("target", target);
-        let call = call.json(&serde_json::json!({ "reason": reason }));
+        let call = Call::new(Method::DELETE, PATH);
+        let call = match target {
+            "" => call.json(&serde_json::json!({ "match": "everything", "reason": reason })),
+            target => call.query("target", target).json(&serde_json::json!({ "reason": reason })),
+        };
         about(&self.send(&call, self.retry_policy()).await?, target)
     }
 
@@ -134,6 +146,7 @@ mod tests {
             frozen_for_seconds: 0.0,
             remaining_seconds: 60.0,
             until: "2026-11-30T06:00:00Z".to_owned(),
+            sweeping: false,
             by: None,
         }
     }

@@ -97,6 +97,11 @@ impl FreezesView {
         listed.filter(move |(_, freeze)| !freeze.until.is_past(now))
     }
 
+    /// Whether locks are still to be looked at, because a freeze has begun or ended.
+    pub fn is_sweeping(&self) -> bool {
+        self.sweep.is_some()
+    }
+
     pub fn get(&self, target: &Name, now: Timestamp) -> Option<&Freeze> {
         self.by_target.get(target).filter(|freeze| !freeze.until.is_past(now))
     }

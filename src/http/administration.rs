@@ -4,12 +4,13 @@
 use super::app::AppState;
 use super::code::Code;
 use super::connection::client;
-use super::failure::Failure;
+use super::failure::{Failure, More};
+use super::frozen::Frozen;
 use crate::access::Identity;
 use crate::audit::{Act, Action, By, Outcome};
 use crate::base::request_id;
 use crate::domain::view::HoldView;
-use crate::domain::{Force, Freeze, FreezeOrder, Name, Proof};
+use crate::domain::{Force, Freeze, FreezeOrder, FrozenBy, Name, Proof};
 use crate::engine::{EngineError, Fault, Released};
 use axum::http::request::Parts;
 use std::future::Future;
@@ -58,8 +59,30 @@ fn outcome<T>(done: &Result<T, Fault>) -> Outcome {
     }
 }
 
+/// The freeze whose place this one takes. Refuses to freeze a text as a name that is frozen as a prefix, or the reverse: the
+/// table has one freeze of each text, and the one before would end unseen.
+///
+/// The table itself does not refuse that. Two who freeze the same text in the same moment may both pass; then the later one
+/// takes the place of the earlier, and the log has both.
+pub async fn replaced(app: &AppState, order: &FreezeOrder) -> Result<Option<FrozenBy>, Failure> {
+    let (freezes, now) = app.engine.freezes().await.map_err(Failure::of)?;
+    let Some(before) = freezes.get(&order.target, now) else { return Ok(None) };
+    let frozen_by = before.frozen_by(&order.target, now);
+    if before.covers == order.covers {
+        return Ok(Some(frozen_by));
+    }
+    let frozen = Frozen::from(&frozen_by);
+    let by = if before.by.is_empty() { String::new() } else { format!(" (by {:?})", &*before.by) };
+    let (text, target, covers) = (frozen.text(), &*order.target, frozen.r#match);
+    let detail = format!("{text}{by}; thaw that first, or freeze {target:?} as a {covers} again");
+    Err(Failure::new(Code::FrozenOtherwise, detail).with(More { frozen: Some(frozen), ..More::default() }))
+}
+
 /// Freezes a target, and tells who did it and why.
+///
+/// The outer error: nothing was done, as with [`carry_out`], or it is frozen with another match.
 pub async fn freeze(app: &AppState, by: By, order: FreezeOrder) -> Result<Result<Freeze, Fault>, Failure> {
+    replaced(app, &order).await?;
     let (engine, actor, target, reason) =
         (app.engine.clone(), Arc::clone(&by.who), order.target.clone(), order.reason.clone());
     let (covers, holds, ms) = (order.covers.shown(&target), order.holds.as_str(), order.for_ms);

@@ -98,6 +98,7 @@ codes! {
     RequestsFull = "requests-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The service keeps too many idempotency keys";
     MarksFull = "marks-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The service remembers too many resources";
     FreezesFull = "freezes-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The service has too many freezes";
+    FrozenOtherwise = "frozen-otherwise", CONFLICT, AlreadyExists, false, "The target is frozen with another match";
     NoSuchFreeze = "no-such-freeze", NOT_FOUND, NotFound, false, "Nothing is frozen under this target";
     TableFull = "table-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The lock table has reached its memory limit";
     ShareFull = "share-full", TOO_MANY_REQUESTS, ResourceExhausted, true, "The caller's quota is used up";

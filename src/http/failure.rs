@@ -80,7 +80,8 @@ impl Failure {
     /// More requests than a rate allows; the key of the configuration is to be added.
     fn too_fast(refused: &TooFast) -> Failure {
         let TooFast { quota, requests_per_second, retry_after_seconds } = refused;
-        let detail = format!("at most {requests_per_second} requests a second: the rate of {quota}");
+        let requests = if *requests_per_second == 1 { "request" } else { "requests" };
+        let detail = format!("at most {requests_per_second} {requests} a second: the rate of {quota}");
         let failure = Failure::new(Code::RateExceeded, detail).with_limit((*requests_per_second).into());
         Failure { retry_after_seconds: Some(*retry_after_seconds), ..failure }
     }

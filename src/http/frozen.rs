@@ -1,7 +1,7 @@
 //! What clients are told of the freeze that keeps a lock from being granted: in every dialect the same, where it has room.
 
 use crate::base::clock;
-use crate::domain::FrozenBy;
+use crate::domain::{Covers, FrozenBy};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -51,6 +51,15 @@ impl Frozen {
     /// Whole seconds, rounded up.
     pub fn retry_after_seconds(&self) -> u32 {
         self.remaining_seconds.ceil().max(1.0) as u32
+    }
+}
+
+/// The locks that a freeze of a target covers, in words.
+pub fn covered(covers: Covers, target: &str) -> String {
+    match covers {
+        Covers::Name => format!("only the lock named {target:?}"),
+        Covers::Prefix if target.is_empty() => "all locks".to_owned(),
+        Covers::Prefix => format!("all locks whose names start with {target:?}"),
     }
 }
 

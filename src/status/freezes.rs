@@ -8,6 +8,7 @@ use super::human::{Count, Grouped, Span};
 use super::names;
 use super::table::{Column, cell, empty, figure, number, pager, table, text};
 use crate::access::Identity;
+use crate::base::ends_with_separator;
 use crate::domain::{Covers, Freeze, FreezeHolds, FreezeOrder, FrozenBy, Name, Timestamp};
 use crate::engine::{Engine, Fault};
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct FreezesView {
     pub(super) name: String,
     pub(super) is_first: bool,
     pub(super) has_more: bool,
+    /// Locks are still looked at: holds may be left under freezes that end them.
+    pub(super) is_sweeping: bool,
     pub(super) longest_ms: u64,
 }
 
@@ -44,6 +47,7 @@ pub async fn gather(engine: &Engine, viewer: &Identity, asked: Asked<'_>) -> Res
     Ok(FreezesView {
         freezes: page.collect(),
         has_more: seen.next().is_some(),
+        is_sweeping: all.is_sweeping(),
         now,
         name: asked.text("name"),
         is_first: after.is_none(),
@@ -64,7 +68,7 @@ pub fn page(view: &FreezesView, context: &Context<'_>) -> String {
         empty(&mut body, "Nothing is frozen", next);
     } else {
         let mut rows = Html::default();
-        view.freezes.iter().for_each(|(target, freeze)| row(&mut rows, target, freeze, view.now, context));
+        view.freezes.iter().for_each(|(target, freeze)| row(&mut rows, target, freeze, view, context));
         table(&mut body, "Freezes", "freezes", &COLUMNS, rows);
     }
     let here = || Href::to(Section::Freezes.path());
@@ -76,7 +80,8 @@ pub fn page(view: &FreezesView, context: &Context<'_>) -> String {
     Page { above, live, is_filled_in: may_freeze, ..Page::of(Section::Freezes, body) }.finish(context)
 }
 
-fn row(html: &mut Html, target: &Name, freeze: &Freeze, now: Timestamp, context: &Context<'_>) {
+fn row(html: &mut Html, target: &Name, freeze: &Freeze, view: &FreezesView, context: &Context<'_>) {
+    let now = view.now;
     let may_thaw = context.viewer.is_some_and(|viewer| viewer.may_administer(target));
     html.raw("<tr><td>").append(named(target, freeze.covers));
     if may_thaw {
@@ -89,6 +94,7 @@ fn row(html: &mut Html, target: &Name, freeze: &Freeze, now: Timestamp, context:
     let mut holds = Html::default();
     match freeze.holds {
         FreezeHolds::Drain => holds.raw("may finish"),
+        FreezeHolds::Break if view.is_sweeping => holds.raw("<span class=\"mark bad\">is being ended</span>"),
         FreezeHolds::Break => holds.raw("<span class=\"mark bad\">was ended</span>"),
     };
     cell(html, "Who holds now", holds);
@@ -165,6 +171,8 @@ pub struct Under {
     pub held: u64,
     /// The names of some of them, where they are several.
     pub first: Vec<Name>,
+    /// The freeze of the same that ends with this one.
+    pub replaced: Option<FrozenBy>,
 }
 
 /// What happens when something is frozen.
@@ -173,6 +181,7 @@ pub fn on_freeze(order: &FreezeOrder, under: &Under, context: &Context<'_>) -> H
     let mut html = Html::default();
     html.raw("<p>Nothing new is granted of ").append(named(&order.target, order.covers)).raw(" for <strong>");
     html.text(Span(length)).raw("</strong>, until ").text(until(length, context)).raw(":</p>\n<ul>");
+    named_alone(&mut html, order);
     html.raw(
         "<li>Who asks and does not wait is refused, and told the reason and the end. Who waits stays in the queue, ",
     );
@@ -186,8 +195,26 @@ pub fn on_freeze(order: &FreezeOrder, under: &Under, context: &Context<'_>) -> H
              resources that check fencing tokens stop them."
         }
     });
-    html.raw("</li><li>It ends by itself, or when somebody thaws it. It takes the place of an earlier freeze of the same.</li></ul>\n");
+    html.raw("</li><li>It ends by itself, or when somebody thaws it.");
+    if let Some(by) = &under.replaced {
+        html.raw(" It takes the place of the freeze that there is, which would end in ").append(left(by));
+        html.raw(": <bdi>").text(&by.reason).raw("</bdi>");
+    }
+    html.raw("</li></ul>\n");
     html
+}
+
+/// A name alone is easily taken for all that is below it.
+fn named_alone(html: &mut Html, order: &FreezeOrder) {
+    if order.covers == Covers::Prefix {
+        return;
+    }
+    html.raw("<li>Only the lock of this name is frozen, and none whose name is longer.");
+    if ends_with_separator(&order.target) {
+        html.raw(" <strong>The name looks like the start of others:</strong> to freeze those, go back and choose “");
+        html.raw(COVERS[1].1).raw("”.");
+    }
+    html.raw("</li>");
 }
 
 fn held(html: &mut Html, under: &Under) {

@@ -206,11 +206,13 @@ fn reasons_of_freezes_and_claims_of_tokens_cannot_become_markup() {
         name: HOSTILE.to_owned(),
         is_first: true,
         has_more: true,
+        is_sweeping: true,
         longest_ms: 10_000,
     };
     let page = seen(|context| freezes::page(&view, context));
     assert!(!page.contains("<script>alert") && page.matches(ESCAPED).count() == 7, "{page}");
     assert!(page.contains("moment 5000") && page.contains("<option value=\"10\">10 s"), "{page}");
+    assert!(page.contains("is being ended"), "{page}");
     let ending = seen(|context| freezes::on_thaw(&HOSTILE.into(), &freeze(FreezeHolds::Drain), NOW, context).finish());
     assert!(!ending.contains("<script>alert") && ending.matches(ESCAPED).count() == 3, "{ending}");
 

@@ -3,7 +3,9 @@
 use super::holds::{take, worker};
 use super::operate::{KEY, operate, refused, server};
 use crate::support::process::{Ended, Server, run_to_end};
+use crate::support::spec::Spec;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 const PREFIX: [&str; 5] = ["freeze", "deploy/", "--prefix", "--reason", "release 7\u{1b}[2J"];
 
@@ -32,6 +34,14 @@ fn frozen_names_are_refused_with_their_reason_until_thawed() {
     assert_eq!(once.status.code(), Some(75), "{}", once.stderr);
     assert!(once.stderr.starts_with(&format!("latchd: {told}")), "{}", once.stderr);
     assert!(once.stderr.ends_with("Z: release 7\\u{1b}[2J\n"), "{}", once.stderr);
+    let told_of = |arguments: &[&str]| operate(&server, arguments).stderr;
+    let why = told_of(&["locks", "--why", "deploy/a"]);
+    assert!(why.starts_with(&format!("latchd: {told}")) && why.contains("nobody holds \"deploy/a\""), "{why}");
+    assert!(told_of(&["locks", "deploy/b"]).starts_with(&format!("latchd: {told}")));
+    assert_eq!(
+        told_of(&["locks", "--why", "other"]),
+        "latchd: nothing to show: nobody holds \"other\" or waits for it, as far as this credential may see\n"
+    );
     let waited = lock(&server, "deploy/b", "3s");
     assert_eq!(waited.status.code(), Some(75), "{}", waited.stderr);
     assert!(waited.stderr.starts_with(&format!("latchd: waiting: {told}")), "{}", waited.stderr);
@@ -46,7 +56,7 @@ fn frozen_names_are_refused_with_their_reason_until_thawed() {
     assert_eq!(listed(&server, &["other"]), Vec::<Value>::new());
 
     let thawed = operate(&server, &["thaw", "deploy/", "--reason", "it is out"]);
-    let told = "every name that starts with \"deploy/\" is thawed, 1h59m before the end: release 7\\u{1b}[2J\n";
+    let told = "every name that starts with \"deploy/\" is thawed, 1h59m before the end; it was frozen for: release 7\\u{1b}[2J\n";
     assert_eq!(thawed.stdout, told, "{}", thawed.stderr);
     refused(&operate(&server, &["thaw", "deploy/"]), "(404)");
     let empty = operate(&server, &["freezes", "deploy/a"]);
@@ -56,15 +66,37 @@ fn frozen_names_are_refused_with_their_reason_until_thawed() {
     assert!(granted.status.success(), "{}", granted.stderr);
 }
 
+/// Who forgets `--prefix` is told that nothing below the name is frozen, and ends no freeze of the prefix.
+#[test]
+fn freeze_of_a_name_says_that_it_is_of_the_name_alone() {
+    let server = server();
+    let freeze = |target: &str| operate(&server, &["freeze", target, "--reason", "r", "--for", "1m"]);
+    let (plain, path) = (freeze("nightly"), freeze("deploy/"));
+    let alone = "Z: r\nonly the lock named \"nightly\": with --prefix all locks whose names start with it\n";
+    assert!(plain.stdout.ends_with(alone) && plain.stderr.is_empty(), "{}{}", plain.stdout, plain.stderr);
+    assert!(path.stderr.starts_with("latchd: \"deploy/\" looks like what other names start with"), "{}", path.stderr);
+    assert!(lock(&server, "deploy/a", "0s").status.success());
+
+    let prefix = operate(&server, &[&PREFIX[..], &["--for", "2h"]].concat());
+    refused(&prefix, "\"deploy/\" is frozen until 20");
+    assert!(operate(&server, &["thaw", "deploy/"]).status.success());
+    assert!(operate(&server, &[&PREFIX[..], &["--for", "2h"]].concat()).stderr.is_empty());
+    refused(&freeze("deploy/"), "thaw that first, or freeze \"deploy/\" as a prefix again");
+    assert_eq!(listed(&server, &["deploy/a"])[0]["match"], "prefix");
+}
+
 #[test]
 fn freeze_needs_reason_and_end_and_freezes_nothing_by_an_empty_variable() {
-    let server = server();
-    refused(&operate(&server, &["freeze", "a", "--reason", " ", "--for", "1m"]), "reason must have 1 to 256 bytes");
+    let server = Spec::in_memory().api_key(KEY).configuration("[locks]\nfreezes_max = 1\n").start();
+    refused(
+        &operate(&server, &["freeze", "a", "--reason", " ", "--for", "1m"]),
+        "reason must be given, with 1 to 256 bytes",
+    );
     refused(&operate(&server, &["freeze", "a", "--reason", "r", "--for", "99999h"]), "locks.freeze_max");
     refused(&operate(&server, &["freeze", "a", "--reason", "r", "--until", "2026-01-01T00:00:00Z"]), "in the future");
     for (arguments, message) in [
         (&["freeze", "a", "--for", "1m"][..], "--reason <TEXT>"),
-        (&["freeze", "a", "--reason", "r"], "--for <DURATION>"),
+        (&["freeze", "a", "--reason", "r"], "<--for <DURATION>|--until <TIME>>"),
         (&["freeze", "a", "--reason", "r", "--for", "1m", "--until", "x"], "cannot be used with"),
         (&["freeze", "a", "--reason", "r", "--for", "soon"], "expected a duration"),
         (&["freeze", "", "--prefix", "--reason", "r", "--for", "1m"], "for everything say --everything"),
@@ -86,6 +118,9 @@ fn freeze_needs_reason_and_end_and_freezes_nothing_by_an_empty_variable() {
     assert!(frozen.stdout.starts_with("everything is frozen until "), "{} {}", frozen.stdout, frozen.stderr);
     assert!(frozen.stdout.ends_with(": it moves; the holds under it are ended\n"), "{}", frozen.stdout);
     refused(&operate(&server, &["unlock", "a", "--key", &key]), "\"a\" was not unlocked");
+    let begun = Instant::now();
+    refused(&operate(&server, &["freeze", "b", "--reason", "r", "--for", "1m"]), "at most 1 are allowed");
+    assert!(begun.elapsed() < Duration::from_secs(5), "nothing but a thaw makes room, so it does not ask again");
     let row = &listed(&server, &["b"])[0];
     assert_eq!((&row["target"], &row["match"], &row["holds"]), (&json!(""), &json!("everything"), &json!("break")));
     let thawed = operate(&server, &["thaw", "--everything", "--output", "json"]).stdout;

@@ -98,6 +98,7 @@ pages! {
     elections_run_as_written: "docs/elections.md" on 55,
     events_run_as_written: "docs/events.md" on 44,
     fencing_runs_as_written: "docs/fencing.md" on 56,
+    freezes_run_as_written: "docs/freezes.md" on 68,
     grpc_runs_as_written: "docs/grpc.md" on 45,
     http_runs_as_written: "docs/http.md" on 46,
     kufuli_runs_as_written: "docs/dialects/kufuli.md" on 47,

@@ -265,12 +265,13 @@ fn big_prefix_is_broken_and_thawed_in_bounded_entries_and_nobody_is_forgotten() 
     let first = bench.run(ending_holds(order("x/", Covers::Prefix, MAX_MS))).1;
     assert!((1..=1_024).contains(&ended(&first).len()), "{}", ended(&first).len());
     assert_eq!(bench.table.next_deadline(), Some(Timestamp(0)), "it goes on at once");
+    assert!(bench.table.freezes().is_sweeping(), "holds are left");
     // Meanwhile the table is as another one that is restored from its snapshot.
     let restored = bench.restored();
     assert_eq!(restored.freezes().get(&name("x/"), Timestamp(0)), bench.table.freezes().get(&name("x/"), Timestamp(0)));
     let rest = bench.expire_all();
     assert_eq!((ended(&first).len() + ended(&rest).len()) as u64, LOCKS / 5);
-    assert_eq!(bench.table.counts().holds, LOCKS - LOCKS / 5);
+    assert_eq!((bench.table.counts().holds, bench.table.freezes().is_sweeping()), (LOCKS - LOCKS / 5, false));
     all(&mut bench, &|lock, number| acquire(ask(lock, number).lease_ms(LONG_MS).wait_ms(LONG_MS)));
     all(&mut bench, &|lock, number| acquire(ask(lock, LOCKS + number).lease_ms(LONG_MS).wait_ms(LONG_MS)));
     let first = bench.run(thaw("x/")).1;

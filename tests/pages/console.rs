@@ -244,6 +244,12 @@ fn freeze_is_shown_with_its_reason_until_it_is_thawed() {
     for told in ["part/a", "All of that is ended", "15 min 0 s", "value=\"&lt;b&gt;\""] {
         assert!(page.contains(told), "{told} in {page}");
     }
+    assert!(!page.contains("Only the lock of this name") && !page.contains("takes the place"), "{page}");
+    let alone = browser.get("/ui/act/freeze?match=name&name=part%2F&holds=drain&for=900").text();
+    assert!(
+        alone.contains("Only the lock of this name") && alone.contains("looks like the start of others"),
+        "{alone}"
+    );
     for (wrong, why) in [
         ("match=everything&name=x&holds=drain&for=900", "leave the name empty"),
         ("match=prefix&name=&holds=drain&for=900", "a name is needed"),
@@ -260,6 +266,11 @@ fn freeze_is_shown_with_its_reason_until_it_is_thawed() {
     freeze_until(&mut browser, &mut holder);
     let frozen = act(&mut browser, "freeze", freeze, "reason=%3Cb%3Erelease");
     let page = done(&mut browser, &frozen);
+    assert!(page.contains("It is frozen: all locks whose names start with it."), "{page}");
+    let again = browser.get(&format!("/ui/act/freeze?{freeze}")).text();
+    assert!(again.contains("It takes the place of") && again.contains("&lt;b&gt;release"), "{again}");
+    let otherwise = browser.get("/ui/act/freeze?match=name&name=part%2F&holds=drain&for=900");
+    assert!(otherwise.status == 409 && otherwise.text().contains("thaw that first"), "{}", otherwise.text());
     assert!(page.contains("&lt;b&gt;release") && page.contains("was ended") && page.contains("act/thaw"), "{page}");
     for name in ["part/a", "part/other"] {
         let page = browser.get(&format!("/ui/lock?name={name}")).text();

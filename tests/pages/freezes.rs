@@ -40,6 +40,8 @@ fn grpc_answers(server: &Server) -> Vec<(&'static str, String)> {
     let asked = AcquireRequest { lock_id: name(), client_id: "me".into(), ttl, ..Default::default() };
     let raftlock: AcquireResponse = grpc.call("/raftlock.RaftLock/Acquire", asked).expect("OK");
     let error = raftlock.error.expect("an error").message;
+    let pause = raftlock.backoff_advice.and_then(|advice| advice.initial_backoff).expect("advice");
+    assert_eq!(pause.seconds, 30, "not sooner again under a freeze of an hour");
     vec![("ldlm", ldlm.frozen), ("lockd", lockd.frozen), ("kufuli", kufuli.error), ("raftlock", error)]
 }
 
@@ -95,7 +97,7 @@ fn freezes_are_listed_thawed_and_refused_where_they_cannot_be() {
     let whole = json!({"reason": REASON, "for_seconds": 60});
     for (target, change, field) in [
         ("?target=a", json!({"reason": null}), "reason"),
-        ("?target=a", json!({"reason": "x".repeat(257)}), "reason"),
+        ("?target=a", json!({"reason": " "}), "reason"),
         ("?target=a", json!({"for_seconds": null}), "for_seconds"),
         ("?target=a", json!({"for_seconds": 0}), "for_seconds"),
         ("?target=a", json!({"for_seconds": 2_592_001}), "for_seconds"),
@@ -113,6 +115,9 @@ fn freezes_are_listed_thawed_and_refused_where_they_cannot_be() {
         let refused = problem(&put(&mut client, &format!("/v1/freezes{target}"), &asked), 400, "invalid-field");
         assert_eq!(refused["field"], field, "{asked}");
     }
+    let long = json!({"reason": "x".repeat(257), "for_seconds": 60});
+    let refused = problem(&put(&mut client, "/v1/freezes?target=a", &long), 400, "limit-exceeded");
+    assert_eq!((&refused["field"], &refused["limit"]), (&json!("reason"), &json!(256)));
     let listed = |client: &mut Client, query: &str| {
         let page = body(&client.get(&format!("/v1/freezes{query}")));
         let targets = page["freezes"].as_array().expect("a list").iter().map(|freeze| freeze["target"].clone());
@@ -131,8 +136,13 @@ fn freezes_are_listed_thawed_and_refused_where_they_cannot_be() {
     );
     assert_eq!(listed(&mut client, "?limit=1"), [json!("")]);
     assert_eq!(body(&client.get("/v1/freezes/a%2Fb"))["reason"], REASON);
-    problem(&client.delete("/v1/freezes"), 400, "invalid-field");
-    assert_eq!(client.delete("/v1/freezes?target=&reason=over").status, 200);
+    for nothing in ["", "?target=", "?target=&reason=over", "?match=prefix", "?target=a&match=everything"] {
+        let refused = client.delete(&format!("/v1/freezes{nothing}"));
+        let field = if nothing.contains("match") { "match" } else { "target" };
+        assert_eq!(problem(&refused, 400, "invalid-field")["field"], field, "{nothing}");
+    }
+    assert_eq!(listed(&mut client, "?name=a"), [json!("")], "an empty variable thaws nothing");
+    assert_eq!(client.delete("/v1/freezes?match=everything&reason=over").status, 200);
     assert_eq!(client.delete("/v1/freezes/a%2Fb").status, 200);
     problem(&client.delete("/v1/freezes/a%2Fb"), 404, "no-such-freeze");
     lock(&mut client, "a/b");
@@ -154,4 +164,30 @@ fn holds_under_a_freeze_are_ended_only_by_an_admin_of_every_name() {
     }
     let mut all = Client::plain(&server).with_header("X-API-Key", "all");
     assert_eq!(put(&mut all, "/v1/freezes?target=part/", &breaking).status, 200);
+}
+
+#[test]
+fn text_is_not_frozen_as_name_and_as_prefix_at_once() {
+    let server = Spec::in_memory().password("all").start();
+    let mut client = Client::plain(&server).with_header("X-API-Key", "all");
+    let asked = |covers: &str, reason: &str| json!({"reason": reason, "for_seconds": 60, "match": covers});
+    let frozen = body(&put(&mut client, "/v1/freezes?target=deploy/", &asked("prefix", REASON)));
+    let covers = json!("all locks whose names start with \"deploy/\"");
+    assert_eq!((&frozen["covers"], &frozen["sweeping"]), (&covers, &json!(false)));
+    let refused =
+        problem(&put(&mut client, "/v1/freezes?target=deploy/", &asked("name", "oops")), 409, "frozen-otherwise");
+    let detail = refused["detail"].as_str().expect("a text");
+    for told in ["start with \"deploy/\" are frozen until 20", REASON, "(by \"", "thaw that first", "as a prefix"] {
+        assert!(detail.contains(told), "{told} in {detail}");
+    }
+    assert_eq!(refused["frozen"]["match"], "prefix");
+    let again = put(&mut client, "/v1/freezes?target=deploy/", &asked("prefix", "release 8"));
+    assert_eq!((again.status, &body(&again)["reason"]), (200, &json!("release 8")), "its end can be moved");
+    assert_eq!(
+        body(&put(&mut client, "/v1/freezes?target=n", &asked("name", REASON)))["covers"],
+        "only the lock named \"n\""
+    );
+    problem(&put(&mut client, "/v1/freezes?target=n", &asked("prefix", "oops")), 409, "frozen-otherwise");
+    assert_eq!(client.delete("/v1/freezes?target=n").status, 200);
+    assert_eq!(put(&mut client, "/v1/freezes?target=n", &asked("prefix", REASON)).status, 200);
 }

@@ -1,6 +1,6 @@
 //! An admin freezes a target, or thaws it.
 
-use super::request::{self, missing_target, target_in_path, target_in_query};
+use super::request::{self, target_in_path, target_in_query};
 use super::schema::{FreezeRequest, ShownFreeze, ThawRequest};
 use crate::api::answer::{Answer, answer};
 use crate::domain::{FreezeHolds, Name};
@@ -31,24 +31,35 @@ struct TargetInQuery {
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "`thaw_reason` reads the query itself")]
+#[expect(dead_code, reason = "`request::thaw` reads the query itself")]
 struct ThawReason {
     /// Why, in at most 256 bytes; may stand in the body instead.
     reason: Option<String>,
 }
 
-const REFUSED: [Code; 4] = [Code::InvalidField, Code::LimitExceeded, Code::FreezesFull, Code::NotYet];
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`request::thaw` reads the query itself")]
+struct ThawMatch {
+    /// `everything`: the freeze of all locks is meant, and there is no target. May stand in the body instead.
+    #[param(example = "everything")]
+    r#match: Option<String>,
+}
+
+const REFUSED: [Code; 5] =
+    [Code::InvalidField, Code::LimitExceeded, Code::FrozenOtherwise, Code::FreezesFull, Code::NotYet];
 errors!(FreezeErrors: Problem<'_>, BODY, REFUSED, ACT, [Code::UnsupportedMediaType], CREDENTIAL, WRITE);
 errors!(ThawErrors: Problem<'_>, BODY, [Code::InvalidField, Code::LimitExceeded, Code::NoSuchFreeze, Code::NotYet], ACT, CREDENTIAL, WRITE);
 
 /// Freeze a name, or all names with a prefix
 ///
 /// Needs the admin role, and the right to every name that is frozen. The reason and an end are required; the reason is told to
-/// everybody who is refused, and written to the log with the caller's name. A freeze of the same target is replaced. Nothing
-/// new is granted under it: an acquire, a campaign or an upgrade that would not wait is refused with 409 (`frozen`), one that
-/// waits stands in the queue, and gets the lock in its turn after the freeze. Holds go on (`drain`), or are ended (`break`), a
-/// thousand at a time; to end them needs the right to every name, because a hold may have others, too. Clients and proxies
-/// change some names on the way: `PUT /v1/freezes?target=` takes any.
+/// everybody who is refused, and written to the log with the caller's name. A freeze of the same target is replaced; a text
+/// that is frozen as a name is not frozen as a prefix, and the reverse (`frozen-otherwise`). Nothing new is granted under it: an
+/// acquire, a campaign or an upgrade that would not wait is refused with 409 (`frozen`), one that waits stands in the queue, and
+/// gets the lock in its turn after the freeze. Holds go on (`drain`), or are ended (`break`), a thousand at a time: until
+/// `GET /v1/freezes` shows `sweeping` as false, some may be left. To end them needs the right to every name, because a hold may
+/// have others, too. Clients and proxies change some names on the way: `PUT /v1/freezes?target=` takes any.
 #[utoipa::path(
     put,
     path = "/v1/freezes/{target}",
@@ -92,7 +103,7 @@ async fn begin(app: &AppState, target: Result<Option<Name>, Failure>, request: R
     let target = order.target.clone();
     let by = administration::by(&actor, &head);
     let freeze = administration::freeze(app, by, order).await?.map_err(Failure::of)?;
-    answer(&ShownFreeze::new(&target, &freeze, freeze.since, true))
+    answer(&ShownFreeze::new(&target, &freeze, (freeze.since, app.engine.is_sweeping()), true))
 }
 
 /// Thaw a target
@@ -107,34 +118,35 @@ async fn begin(app: &AppState, target: Result<Option<Name>, Failure>, request: R
     responses((status = 200, description = "The freeze has ended; as it was.", body = ShownFreeze), ThawErrors),
 )]
 pub async fn thaw(State(app): State<AppState>, captured: Captured, request: Request) -> Answer {
-    let target = target_in_path(&app, &captured);
+    let target = target_in_path(&app, &captured).map(Some);
     end(&app, target, request).await
 }
 
 /// Thaw any target
 ///
-/// As `DELETE /v1/freezes/{target}`. The freeze of everything has the empty target, which must be given: `?target=`.
+/// As `DELETE /v1/freezes/{target}`. The freeze of everything is ended by `match=everything` alone: an empty target without it is
+/// refused.
 #[utoipa::path(
     delete,
     path = "/v1/freezes",
-    params(TargetInQuery, ThawReason),
+    params(TargetInQuery, ThawMatch, ThawReason),
     request_body(content = Option<ThawRequest>, example = json!({"reason": "the release is out"})),
     responses((status = 200, description = "The freeze has ended; as it was.", body = ShownFreeze), ThawErrors),
 )]
 pub async fn thaw_by_target(State(app): State<AppState>, request: Request) -> Answer {
     let target = target_in_query(&app, Query::of(request.uri()));
-    end(&app, target.and_then(|target| target.ok_or_else(missing_target)), request).await
+    end(&app, target, request).await
 }
 
-async fn end(app: &AppState, target: Result<Name, Failure>, request: Request) -> Answer {
+async fn end(app: &AppState, target: Result<Option<Name>, Failure>, request: Request) -> Answer {
     let (head, body) = request.into_parts();
     let actor = identify_and_touch(app, &head, None).await?;
     let target = target?;
-    if !actor.may_administer(&target) {
-        return Err(Failure::forbidden("thaw", Some(&target)).into());
+    if !actor.may_administer(target.as_deref().unwrap_or_default()) {
+        return Err(Failure::forbidden("thaw", target.as_deref()).into());
     }
-    let reason = request::thaw_reason(app, Query::of(&head.uri), &app.body(&head, body).await?)?;
+    let (target, reason) = request::thaw(app, target, Query::of(&head.uri), &app.body(&head, body).await?)?;
     let by = administration::by(&actor, &head);
     let freeze = administration::thaw(app, by, &target, &reason).await?.map_err(Failure::of)?;
-    answer(&ShownFreeze::new(&target, &freeze, app.engine.now(), true))
+    answer(&ShownFreeze::new(&target, &freeze, (app.engine.now(), app.engine.is_sweeping()), true))
 }

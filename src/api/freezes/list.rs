@@ -44,7 +44,7 @@ pub async fn show_freeze(State(app): State<AppState>, captured: Captured, head: 
     let (freezes, now) = freezes(&app, &head).await?;
     let freeze = freezes.get(&target, now).filter(|freeze| sees(&viewer, &target, freeze));
     let freeze = freeze.ok_or_else(|| Failure::from(Code::NoSuchFreeze))?;
-    answer(&ShownFreeze::new(&target, freeze, now, viewer.may_administer(&target)))
+    answer(&ShownFreeze::new(&target, freeze, (now, freezes.is_sweeping()), viewer.may_administer(&target)))
 }
 
 /// List freezes
@@ -75,8 +75,9 @@ pub async fn list_freezes(State(app): State<AppState>, head: Parts) -> Answer {
     let mut listed = freezes.after(after.as_ref(), now).filter(|(target, freeze)| is_asked_for(target, freeze));
     let page: Vec<(&Name, &Freeze)> = listed.by_ref().take(limit).collect();
     let next_cursor = page.last().filter(|_| listed.next().is_some()).map(|(target, _)| query::after_name(target));
+    let at = (now, freezes.is_sweeping());
     let shown =
-        |(target, freeze): (&Name, &Freeze)| ShownFreeze::new(target, freeze, now, viewer.may_administer(target));
+        |(target, freeze): (&Name, &Freeze)| ShownFreeze::new(target, freeze, at, viewer.may_administer(target));
     answer(&FreezeList { freezes: page.into_iter().map(shown).collect(), next_cursor })
 }
 

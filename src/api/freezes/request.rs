@@ -1,6 +1,7 @@
 //! What a request asks to freeze, checked field by field.
 
 use crate::api::inspect::query::checked_name_in;
+use crate::api::reason;
 use crate::base::clock;
 use crate::domain::{Covers, Field, Force, FreezeHolds, FreezeOrder, Name};
 use crate::http::json_object::{FieldName, Trailing, Value, parse};
@@ -20,7 +21,7 @@ pub fn target_in_query(app: &App, query: Query<'_>) -> Result<Option<Name>, Fail
     query.text("target")?.map(|target| checked_name_in(app, "target", &target)).transpose()
 }
 
-pub fn missing_target() -> Failure {
+fn missing_target() -> Failure {
     Failure::field("target", "target must be given in the query")
 }
 
@@ -33,7 +34,7 @@ pub fn order(app: &App, target: Option<Name>, body: &[u8], by: &str) -> Result<F
         FieldName::word("match"),
         FieldName::word("holds"),
     ];
-    let [reason, for_seconds, until, covers, holds] =
+    let [why, for_seconds, until, covers, holds] =
         parse(body, &FIELDS, Trailing::Refused, app.settings.unknown_fields)?;
     let (target, covers) = covered(target, word(covers, "match")?.as_deref())?;
     let holds = match word(holds, "holds")?.as_deref() {
@@ -41,8 +42,8 @@ pub fn order(app: &App, target: Option<Name>, body: &[u8], by: &str) -> Result<F
         Some("break") => FreezeHolds::Break,
         Some(_) => return Err(Failure::field("holds", "holds must be drain or break")),
     };
-    let reason = word(reason, "reason")?.unwrap_or_default();
-    let Force { by, reason } = Force::new(by, reason_within(&reason, 1)?);
+    let why = word(why, "reason")?.unwrap_or_default();
+    let Force { by, reason } = Force::new(by, reason::needed(&why)?);
     let for_ms = duration_ms(app, for_seconds.number("for_seconds")?, word(until, "until")?.as_deref())?;
     Ok(FreezeOrder { target, covers, holds, for_ms, reason, by })
 }
@@ -69,17 +70,6 @@ fn covered(target: Option<Name>, covers: Option<&str>) -> Result<(Name, Covers),
     }
 }
 
-/// Without the space around it.
-pub fn reason_within(reason: &str, bytes_min: usize) -> Result<&str, Failure> {
-    let reason = reason.trim();
-    if (bytes_min..=Force::TEXT_BYTES_MAX).contains(&reason.len()) {
-        return Ok(reason);
-    }
-    let bytes_max = Force::TEXT_BYTES_MAX;
-    let detail = format!("reason must have {bytes_min} to {bytes_max} bytes");
-    Err(Failure::field("reason", detail).with_limit(bytes_max as u64))
-}
-
 fn duration_ms(app: &App, for_seconds: Option<f64>, until: Option<&str>) -> Result<u64, Failure> {
     let (limit_ms, config_key) = (app.engine.limits().freeze_ms_max, Field::FreezeTime.config_key());
     let length = DurationField { name: "for_seconds", zero: false, limit_ms, config_key };
@@ -103,13 +93,34 @@ fn duration_ms(app: &App, for_seconds: Option<f64>, until: Option<&str>) -> Resu
     }
 }
 
-/// Why a freeze is ended: in the query or in the body, or not given.
-pub fn thaw_reason(app: &App, query: Query<'_>, body: &[u8]) -> Result<String, Failure> {
-    static FIELDS: [FieldName; 1] = [FieldName::word("reason")];
-    let [in_body] = parse(body, &FIELDS, Trailing::Refused, app.settings.unknown_fields)?;
-    let given = match query.text("reason")? {
-        Some(reason) => Some(reason),
-        None => in_body.text("reason")?,
-    };
-    reason_within(&given.unwrap_or_default(), 0).map(str::to_owned)
+/// What is thawed, and why. `match` and `reason` stand in the query or in the body, or are not given.
+pub fn thaw(app: &App, target: Option<Name>, query: Query<'_>, body: &[u8]) -> Result<(Name, String), Failure> {
+    static FIELDS: [FieldName; 2] = [FieldName::word("reason"), FieldName::word("match")];
+    let [why, covers] = parse(body, &FIELDS, Trailing::Refused, app.settings.unknown_fields)?;
+    let why = either(query, why, "reason")?.unwrap_or_default();
+    let target = thawed(target, either(query, covers, "match")?.as_deref())?;
+    reason::optional(&why).map(|reason| (target, reason.to_owned()))
+}
+
+fn either<'a>(query: Query<'a>, in_body: Value<'a>, field: &'static str) -> Result<Option<Cow<'a, str>>, Failure> {
+    match query.text(field)? {
+        Some(given) => Ok(Some(given)),
+        None => in_body.text(field),
+    }
+}
+
+/// Nobody should thaw everything because a variable of a script was empty.
+fn thawed(target: Option<Name>, covers: Option<&str>) -> Result<Name, Failure> {
+    let target = target.unwrap_or_default();
+    match (covers, target.is_empty()) {
+        (None, false) | (Some("everything"), true) => Ok(target),
+        (None, true) => {
+            let detail = "target must be given: to thaw the freeze of everything, set match to everything";
+            Err(Failure::field("target", detail))
+        }
+        (Some("everything"), false) => {
+            Err(Failure::field("match", "match is everything, so that there must be no target"))
+        }
+        (Some(_), _) => Err(Failure::field("match", "match must be everything, or be left out")),
+    }
 }

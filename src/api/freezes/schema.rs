@@ -1,7 +1,7 @@
 //! The bodies of requests and answers.
 
 use crate::domain::{Freeze, Name, Timestamp};
-use crate::http::frozen::moment_after;
+use crate::http::frozen::{covered, moment_after};
 use crate::http::respond::seconds;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -28,13 +28,16 @@ pub struct FreezeRequest {
     holds: Option<String>,
 }
 
-/// Why it is thawed; in the query or here, or left out.
+/// Why it is thawed, and whether that of everything is; in the query or here, or left out.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the field that `request` reads")]
+#[expect(dead_code, reason = "describes the fields that `request` reads")]
 pub struct ThawRequest {
     /// Written to the log with the caller's name.
     #[schema(max_length = 256, nullable = false, example = "the release is out")]
     reason: Option<String>,
+    /// `everything`: the freeze of all locks is meant. Left out otherwise.
+    #[schema(nullable = false, example = "everything")]
+    r#match: Option<String>,
 }
 
 /// A freeze that has not ended, or, where it was thawed, as it was.
@@ -47,9 +50,16 @@ pub struct ShownFreeze {
     /// `name`, `prefix` or `everything`.
     #[schema(example = "prefix")]
     r#match: &'static str,
+    /// The locks that it covers, in words.
+    #[schema(example = "all locks whose names start with \"deploy/\"")]
+    covers: String,
     /// `drain` or `break`.
     #[schema(example = "drain")]
     holds: &'static str,
+    /// Locks are still looked at, some with each entry of the log, because this freeze or another has begun or ended. Until
+    /// then a lock under a freeze that breaks holds may still be held, and who waits for one that has thawed may still wait.
+    #[schema(example = false)]
+    sweeping: bool,
     #[schema(example = "release 7 goes out, ticket 4411")]
     reason: String,
     frozen_for_seconds: f64,
@@ -75,12 +85,14 @@ pub struct FreezeList {
 }
 
 impl ShownFreeze {
-    pub fn new(target: &Name, freeze: &Freeze, now: Timestamp, shows_actor: bool) -> ShownFreeze {
+    pub fn new(target: &Name, freeze: &Freeze, (now, sweeping): (Timestamp, bool), shows_actor: bool) -> ShownFreeze {
         let remaining = freeze.until.since(now);
         ShownFreeze {
             target: target.to_string(),
             r#match: freeze.covers.shown(target),
+            covers: covered(freeze.covers, target),
             holds: freeze.holds.as_str(),
+            sweeping,
             reason: freeze.reason.to_string(),
             frozen_for_seconds: seconds(now.since(freeze.since)),
             remaining_seconds: seconds(remaining),

@@ -70,6 +70,7 @@ advice! {
     RequestsFull => "Ask again later, or without an idempotency key; the limit is `locks.requests_max`.",
     MarksFull => "Use fewer resources, or ask again later; the limit is `fences.marks_max`.",
     FreezesFull => "Thaw something, or freeze a prefix instead of many names; the limit is `locks.freezes_max`.",
+    FrozenOtherwise => "A text is frozen as a name or as a prefix, not as both. Thaw that freeze first, or freeze the target with the `match` that the answer names.",
     NoSuchFreeze => "There is nothing to do: the freeze has ended, or there was none. `GET /v1/freezes` lists them.",
     TableFull => "Release something, or ask again later. The limit is `locks.table_bytes_max`, and for one caller its share of it; releases, renewals and reads go on.",
     ShareFull => "Release something, or ask again later: one credential, and one address, may have only a part of each pool (`quotas.credential_percent`, `quotas.address_percent`).",

@@ -22,6 +22,12 @@ impl Engine {
         Ok((self.parts.reader.host.table().freezes(), self.now()))
     }
 
+    /// Whether locks are still to be looked at, as far as this node knows: one by one the holds under a freeze end, or who
+    /// waits gets what has thawed.
+    pub fn is_sweeping(&self) -> bool {
+        self.parts.reader.host.table().freezes().is_sweeping()
+    }
+
     /// The freeze of a lock that lasts longest, as far as this node knows; `None` if nothing is frozen.
     pub fn local_freeze_of(&self, name: &Name) -> Option<Box<FrozenBy>> {
         self.parts.reader.host.table().freeze_of(name, self.now())

@@ -81,16 +81,18 @@ fn administers(who: &Identity, act: &str, target: &Name) -> Result<(), Failure> 
     }
 }
 
-/// What somebody holds of it.
+/// What somebody holds of it, and the freeze whose place it takes. Refuses what is frozen otherwise.
 pub async fn under(app: &AppState, order: &FreezeOrder) -> Result<Under, Failure> {
+    let replaced = administration::replaced(app, order).await?;
     if order.covers == Covers::Name {
         let (lock, _) = app.engine.lock(&order.target).await.map_err(Failure::of)?;
         let held = lock.is_some_and(|lock| !lock.holds.is_empty());
-        return Ok(Under { held: held.into(), first: Vec::new() });
+        return Ok(Under { held: held.into(), first: Vec::new(), replaced });
     }
     let filter = LockFilter { prefixes: vec![order.target.to_string()], held: Some(true), ..LockFilter::default() };
     let page = app.engine.ranked_locks(filter, LockOrder::Oldest, None, NAMES_SHOWN).await.map_err(Failure::of)?;
-    Ok(Under { held: page.matching, first: page.locks.into_iter().map(|lock| lock.name).collect() })
+    let first = page.locks.into_iter().map(|lock| lock.name).collect();
+    Ok(Under { held: page.matching, first, replaced })
 }
 
 /// The freeze of this target, for who may end it.
@@ -105,11 +107,19 @@ pub async fn frozen(app: &AppState, who: &Identity, target: &Name) -> Result<(Fr
 pub async fn freeze(app: &AppState, actor: Actor, order: &FreezeOrder) -> Result<String, Failure> {
     let Force { by, reason } = Force::new(&actor.by.who, &actor.reason);
     let order = FreezeOrder { reason, by, ..order.clone() };
+    let is_everything = order.target.is_empty();
     let freeze = administration::freeze(app, actor.by, order).await?.map_err(Failure::of)?;
-    Ok(match freeze.holds {
-        FreezeHolds::Drain => "It is frozen. Those who hold a lock of it may finish.".to_owned(),
-        FreezeHolds::Break => "It is frozen, and those who held a lock of it have lost it.".to_owned(),
-    })
+    let what = match freeze.covers {
+        Covers::Name => "the lock of this name alone",
+        Covers::Prefix if is_everything => "every lock",
+        Covers::Prefix => "all locks whose names start with it",
+    };
+    let holds = match freeze.holds {
+        FreezeHolds::Drain => "Those who hold a lock of it may finish.",
+        FreezeHolds::Break if app.engine.is_sweeping() => "The holds of it are being ended, a thousand at a time.",
+        FreezeHolds::Break => "Those who held a lock of it have lost it.",
+    };
+    Ok(format!("It is frozen: {what}. {holds}"))
 }
 
 /// Thaws, and says what was done.
