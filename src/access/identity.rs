@@ -86,8 +86,12 @@ impl Identity {
 
     /// The same for a key that may end while the process runs.
     pub fn until(name: &str, role: Role, prefixes: &[String], ending: Option<Ending>) -> Identity {
-        let credential = number(&sha256(&format!("latchd key {name}")));
-        Identity::known(name, role, prefixes, credential, name.as_bytes(), ending)
+        Identity::known(name, role, prefixes, Identity::credential_of_key(name), name.as_bytes(), ending)
+    }
+
+    /// What identifies the API key of this name, or the client certificates that are mapped to it, in the lock table.
+    pub fn credential_of_key(name: &str) -> u64 {
+        number(&sha256(&format!("latchd key {name}")))
     }
 
     /// The admin with a credential without a name of its own, identified by `what`. The numbers in such names may change,

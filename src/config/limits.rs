@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
+use super::quotas::{LimitConfig, limits};
 use super::rates::rates;
 use crate::access::Rate;
 use crate::base::config_value::{bytes, duration, percent, positive, positive_duration};
@@ -38,6 +39,8 @@ pub struct QuotasConfig {
     pub address_percent: u8,
     #[serde(deserialize_with = "rates")]
     pub rates: Vec<Rate>,
+    #[serde(deserialize_with = "limits")]
+    pub limits: Vec<LimitConfig>,
 }
 
 /// A node closes the connections that carry sessions half of this after its last contact with a leader; a session must

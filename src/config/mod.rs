@@ -16,6 +16,7 @@ pub mod keys_file;
 mod layers;
 pub mod limits;
 pub mod log;
+mod quotas;
 mod rates;
 mod redis;
 pub mod secret_file;
@@ -25,6 +26,7 @@ pub mod toml_errors;
 mod tracing;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -48,8 +50,8 @@ use self::layers::Layers;
 pub use crate::base::config_value::Secret;
 pub use crate::base::listen_url::{ListenUrl, Scheme};
 use crate::base::named_file;
-use crate::domain::Limits;
 use crate::domain::time::round_up_ms;
+use crate::domain::{Limits, Quotas};
 pub use crate::engine::cluster_options::NODE_ID_MAX;
 use crate::engine::events::EventOptions;
 use crate::engine::{ClusterOptions, StorageOptions};
@@ -155,6 +157,11 @@ impl Config {
             freeze_ms_max: round_up_ms(locks.freeze_max),
             freezes_max: locks.freezes_max,
         }
+    }
+
+    /// The quotas that the lock table enforces; `None`: none.
+    pub fn quotas(&self) -> Option<Arc<Quotas>> {
+        quotas::quotas(&self.quotas.limits)
     }
 
     /// Whether any password, key or issuer of identity tokens is configured, or a file in which there may be keys.

@@ -39,12 +39,17 @@ pub fn rates<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Rate>, D::Error> 
 }
 
 fn rate(entry: Entry) -> Option<Rate> {
-    let subject = match (entry.credential, entry.prefix) {
-        (Some(name), None) if name == reserved_names::EACH => Subject::EachCredential,
-        (Some(name), None) if !name.is_empty() => Subject::Credential(name),
-        (None, Some(prefix)) if !prefix.is_empty() => Subject::Prefix(prefix),
-        _ => return None,
-    };
+    let subject = subject(entry.credential, entry.prefix)?;
     let requests_per_second = entry.requests_per_second;
     Some(Rate { subject, requests_per_second, burst: entry.burst.unwrap_or(requests_per_second) })
+}
+
+/// Whom a rate or quota bounds, by one of the two.
+pub fn subject(credential: Option<String>, prefix: Option<String>) -> Option<Subject> {
+    match (credential, prefix) {
+        (Some(name), None) if name == reserved_names::EACH => Some(Subject::EachCredential),
+        (Some(name), None) if !name.is_empty() => Some(Subject::Credential(name)),
+        (None, Some(prefix)) if !prefix.is_empty() => Some(Subject::Prefix(prefix)),
+        _ => None,
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Integers are varints, ids are 16 raw bytes, texts follow their length. The byte of a variant is never reused.
 
-use super::command::{Acquire, Command, Force, FreezeOrder, Proof, Upgrade, Wait};
+use super::command::{Acquire, Command, Force, FreezeOrder, Proof, SessionForce, Upgrade, Wait};
 use super::freezes::{Covers, FreezeHolds};
 use super::ids::{
     BodyDigest, Caller, CommandId, Dialect, HoldKey, IdempotencyId, IdempotencyKey, Incarnation, Name, NodeId,
@@ -10,6 +10,7 @@ use super::ids::{
 };
 use super::limits::{Feature, Limits};
 use super::metadata::Metadata;
+use super::quotas::{Quota, QuotaLimits, QuotaOf, Quotas};
 use super::terms::Terms;
 use super::time::Timestamp;
 use crate::base::byte_enum;
@@ -40,6 +41,8 @@ byte_enum! {
         History = 9,
         /// Entries and snapshots with freezes.
         Freezes = 10,
+        /// Entries and snapshots with quotas, and with who ended a session by force.
+        Quotas = 11,
     }
 }
 
@@ -47,6 +50,7 @@ impl Format {
     /// Nodes of older releases may have to read a snapshot of a table below their level.
     pub fn of_snapshot(level: u32) -> Format {
         let newest_first = [
+            (Feature::Quotas, Format::Quotas),
             (Feature::Freezes, Format::Freezes),
             (Feature::History, Format::History),
             (Feature::ModeBounds, Format::ModeBounds),
@@ -90,6 +94,7 @@ record! {
 
 record!(Upgrade { name, session, key, attempt, wait, caller } in Format);
 record!(Force { by, reason } in Format from Format::History);
+record!(SessionForce { 0 } in Format from Format::Quotas);
 record!(FreezeOrder { target, covers, holds, for_ms, reason, by } in Format);
 record!(Terms { weight, lock_delay_ms, names, value } in Format from Format::Modes);
 
@@ -104,7 +109,7 @@ variants! {
 variants! {
     Command in Format as "command",
     0 = OpenSession { session, idle_timeout_ms, idempotency_key, caller },
-    1 = CloseSession { session },
+    1 = CloseSession { session, force },
     2 = Acquire(acquire),
     3 = Release { name, session, proof },
     4 = Renew { name, session, proof, lease_ms },
@@ -115,7 +120,7 @@ variants! {
     9 = NodeUp { node, incarnation, store, level },
     10 = NodeDown { node, incarnation },
     11 = ForgetNode { node },
-    12 = RaiseLevel { level, limits },
+    12 = RaiseLevel { level, limits, quotas },
     13 = Downgrade { name, session, key },
     14 = Upgrade(upgrade),
     15 = Transfer { name, session, key, to, new_key },
@@ -124,6 +129,40 @@ variants! {
     18 = RaiseMark { resource, token, caller },
     20 = Freeze(freeze),
     21 = Thaw { target },
+}
+
+variants! {
+    QuotaOf in Format as "quota",
+    0 = Credential { credential, name },
+    1 = EachCredential,
+    2 = Prefix(prefix),
+}
+
+record!(QuotaLimits { holds_max, sessions_max, waiters_max } in Format);
+record!(Quota { of, limits } in Format);
+
+impl Value<Format> for Quotas {
+    fn put(&self, out: &mut Vec<u8>, format: Format) {
+        out.put_varint(self.len() as u64);
+        self.iter().for_each(|(of, limits)| {
+            of.put(out, format);
+            limits.put(out, format);
+        });
+    }
+
+    fn get(input: &mut Decoder, format: Format) -> Result<Self, DecodeError> {
+        let mut quotas = Quotas::default();
+        for _ in 0..input.count(4)? {
+            if !quotas.insert(Quota::get(input, format)?) {
+                return Err(DecodeError::Twice("a quota"));
+            }
+        }
+        Ok(quotas)
+    }
+
+    fn is_in(format: Format) -> bool {
+        format >= Format::Quotas
+    }
 }
 
 impl<T: Value<Format>> Value<Format> for Vec<T> {
@@ -306,7 +345,7 @@ fn limit_count(format: Format) -> usize {
         Format::Callers => Limits::count_at(Feature::Callers as u32),
         Format::Modes | Format::MoreDialects | Format::ModeBounds => Limits::count_at(Feature::Modes as u32),
         Format::History => Limits::count_at(Feature::History as u32),
-        Format::Freezes => Limits::COUNT,
+        Format::Freezes | Format::Quotas => Limits::COUNT,
     }
 }
 

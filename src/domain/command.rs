@@ -4,6 +4,7 @@ use super::freezes::{Covers, FreezeHolds};
 use super::ids::{Caller, Dialect, HoldKey, IdempotencyKey, Incarnation, Name, NodeId, SessionId, StoreId, Token};
 use super::limits::Limits;
 use super::metadata::Metadata;
+use super::quotas::Quotas;
 use super::terms::Terms;
 use arcstr::ArcStr;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub enum Command {
     },
     CloseSession {
         session: SessionId,
+        /// Where it is not its client that closes it; since the level of quotas.
+        force: Option<SessionForce>,
     },
     Acquire(Box<Acquire>),
     Release {
@@ -78,6 +81,8 @@ pub enum Command {
         level: u32,
         /// The limits from here on, among them those that the new level has; since the level of modes.
         limits: Option<Box<Limits>>,
+        /// The quotas from here on; since their level.
+        quotas: Option<Arc<Quotas>>,
     },
     /// Makes an exclusive hold a shared one, with a new token.
     Downgrade {
@@ -139,6 +144,10 @@ pub struct Force {
     pub by: ArcStr,
     pub reason: ArcStr,
 }
+
+/// Who ends the session of another client, and why, as the histories of its locks tell it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SessionForce(pub Box<Force>);
 
 /// A request to make a shared hold an exclusive one, with a new token. It waits before all others.
 #[derive(Clone, PartialEq, Debug)]

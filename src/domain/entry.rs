@@ -4,9 +4,11 @@ use super::codec::Format;
 use super::command::{Command, Proof};
 use super::ids::{CommandId, HoldKey, Incarnation, NodeId, SessionId, StoreId};
 use super::limits::{Feature, Limits};
+use super::quotas::Quotas;
 use super::time::Timestamp;
 use crate::base::codec::{DecodeError, Decoder, Encode};
 use crate::base::value::{Value, record};
+use std::sync::Arc;
 
 /// One entry of the log.
 #[derive(Clone, PartialEq, Debug)]
@@ -50,6 +52,8 @@ pub struct LeaderStart {
     /// Whether a grant to a waiter stays unconfirmed until the waiter's node says that it can answer: true where the
     /// service outlives a node.
     pub confirm: bool,
+    /// Since their level.
+    pub quotas: Option<Arc<Quotas>>,
 }
 
 /// A command with the id that makes sure it is applied once.
@@ -64,7 +68,7 @@ const BATCH: u8 = 1;
 /// The byte of [`Command::Renew`].
 const RENEW: u8 = 4;
 
-record!(LeaderStart { first_token, limits, node, incarnation, store, level, confirm } in Format);
+record!(LeaderStart { first_token, limits, node, incarnation, store, level, confirm, quotas } in Format);
 
 impl Entry {
     pub fn encode(&self) -> Vec<u8> {
@@ -95,11 +99,13 @@ impl Entry {
 
     /// The entry without what nodes of a table at this level may not be able to read, and do not need.
     pub fn for_level(mut self, level: u32) -> Entry {
-        if level >= Feature::Freezes as u32 {
+        if level >= Feature::Quotas as u32 {
             return self;
         }
         match &mut self.body {
-            Body::LeaderStart(start) => start.limits = start.limits.for_level(level),
+            Body::LeaderStart(start) => {
+                (start.limits, start.quotas) = (start.limits.for_level(level), None);
+            }
             Body::Batch { commands, .. } => {
                 commands.iter_mut().for_each(|submitted| submitted.command.limit_to_level(level))
             }
@@ -110,6 +116,7 @@ impl Entry {
     /// The oldest format that can say all of it.
     fn format(&self) -> Format {
         match &self.body {
+            Body::LeaderStart(start) if start.quotas.is_some() => Format::Quotas,
             Body::LeaderStart(start) => start.limits.format(),
             Body::Batch { commands, .. } => {
                 commands.iter().map(|submitted| submitted.command.format()).max().unwrap_or(Format::Clusters)
@@ -141,7 +148,7 @@ fn get_single_node_start(input: &mut Decoder) -> Result<LeaderStart, DecodeError
     let live = (0..input.count(1)?).map(|_| input.varint().map(Incarnation)).collect::<Result<Vec<_>, _>>()?;
     let incarnation = *live.first().ok_or(DecodeError::Truncated)?;
     let (node, store) = (NodeId(1), StoreId::UNKNOWN);
-    Ok(LeaderStart { first_token, limits, node, incarnation, store, level: 1, confirm: false })
+    Ok(LeaderStart { first_token, limits, node, incarnation, store, level: 1, confirm: false, quotas: None })
 }
 
 fn get_batch(input: &mut Decoder, format: Format) -> Result<Body, DecodeError> {

@@ -8,6 +8,7 @@ mod sweep;
 pub use sweep::Sweep;
 
 use super::ids::Name;
+use super::prefixes::prefixes_of;
 use super::time::Timestamp;
 use crate::base::byte_enum;
 use crate::mutants::planted;
@@ -213,42 +214,9 @@ impl Freezes {
     pub fn covering<'a, 'n>(&'a self, name: &'n Name) -> impl Iterator<Item = (&'a Name, &'a Freeze)> + use<'a, 'n> {
         let of_name = || self.by_target.get_key_value(name).filter(|(_, freeze)| freeze.covers == Covers::Name);
         let of_name = if self.by_target.is_empty() { None } else { of_name() };
-        let of_prefixes = PrefixesOf { prefixes: &self.prefixes, name, bound: Bound::Included(name.as_str()) };
+        let of_prefixes = prefixes_of(&self.prefixes, name);
         of_name.into_iter().chain(of_prefixes.filter_map(|prefix| self.by_target.get_key_value(prefix)))
     }
-}
-
-/// The texts of a set that a name starts with, from the longest to the shortest.
-struct PrefixesOf<'a, 'n> {
-    prefixes: &'a BTreeSet<Name>,
-    name: &'n str,
-    /// All that are left are below it.
-    bound: Bound<&'n str>,
-}
-
-impl<'a> Iterator for PrefixesOf<'a, '_> {
-    type Item = &'a Name;
-
-    /// The greatest text up to a bound is a prefix of the name, or else every prefix of the name is one of what both have in
-    /// common. So each step leaves a shorter part of the name.
-    fn next(&mut self) -> Option<&'a Name> {
-        loop {
-            let nearest = self.prefixes.range::<str, _>((Bound::Unbounded, self.bound)).next_back()?;
-            let common = common_prefix(nearest, self.name);
-            let is_prefix = common.len() == nearest.len();
-            self.bound = if is_prefix { Bound::Excluded(common) } else { Bound::Included(common) };
-            if is_prefix {
-                return Some(nearest);
-            }
-        }
-    }
-}
-
-/// What two texts have in common at their start, as a part of the second.
-fn common_prefix<'a>(one: &str, other: &'a str) -> &'a str {
-    let equal = one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
-    let end = (0..=equal).rev().find(|end| other.is_char_boundary(*end)).unwrap_or(0);
-    &other[..end]
 }
 
 /// Writing.
@@ -323,21 +291,6 @@ mod tests {
         assert_eq!(covering("a/ä"), ["a/ä", "a/"]);
         assert_eq!((covering("a"), covering("A/b"), covering("")), (vec![], vec![], vec![]));
         assert_eq!(covering("zzz"), Vec::<String>::new());
-    }
-
-    /// The same as a look at every freeze, for texts of few letters.
-    #[test]
-    fn walk_finds_what_a_look_at_all_finds() {
-        let texts: Vec<String> = (0..4_u32.pow(5))
-            .map(|n| (0..5).map(|at| ["", "a", "b", "ä"][(n / 4_u32.pow(at) % 4) as usize]).collect())
-            .collect();
-        let targets: Vec<_> = texts.iter().step_by(7).map(|text| (text.as_str(), Covers::Prefix, 9)).collect();
-        let freezes = freezes(&targets);
-        for name in texts.iter().map(|text| Name::from(text.as_str())) {
-            let mut all: Vec<_> = freezes.prefixes.iter().filter(|prefix| name.starts_with(prefix.as_str())).collect();
-            all.reverse();
-            assert_eq!(freezes.covering(&name).map(|(target, _)| target).collect::<Vec<_>>(), all, "{name}");
-        }
     }
 
     #[test]

@@ -51,6 +51,9 @@ impl Command {
 
     fn format_besides_dialect(&self) -> Format {
         match self {
+            Command::CloseSession { force: Some(_), .. } | Command::RaiseLevel { quotas: Some(_), .. } => {
+                return Format::Quotas;
+            }
             Command::Freeze(_) | Command::Thaw { .. } => return Format::Freezes,
             Command::RaiseLevel { limits: Some(limits), .. } if limits.format() >= Format::Freezes => {
                 return limits.format();
@@ -87,6 +90,8 @@ impl Command {
         }
         match self {
             Command::ForceRelease { force, .. } if level < Feature::History as u32 => *force = None,
+            Command::CloseSession { force, .. } => *force = None,
+            Command::RaiseLevel { quotas, .. } => *quotas = None,
             _ => {}
         }
         if let Command::Acquire(acquire) = self

@@ -5,7 +5,7 @@ use super::refusal::{Field, Pool, Refusal, ShareOf};
 use super::terms::SHARED;
 
 /// The highest feature level that this program supports.
-pub const FEATURE_LEVEL: u32 = Feature::Freezes as u32;
+pub const FEATURE_LEVEL: u32 = Feature::Quotas as u32;
 
 /// What apply may do is decided by the table's feature level, which rises only when every recorded node supports the new
 /// one. Each feature has the level from which on there is it; level 1 is a single node.
@@ -32,6 +32,8 @@ pub enum Feature {
     History = 10,
     /// Names are frozen: nothing new is granted under them until an end.
     Freezes = 11,
+    /// Credentials and prefixes have quotas, and the history tells who ended a session by force.
+    Quotas = 12,
 }
 
 /// From which features on there are more limits, oldest first, and how many there are below each.

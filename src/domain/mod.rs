@@ -7,7 +7,7 @@
 //!
 //! From the bottom up: values (`ids`, `time`, `metadata`, `terms`), what is asked and answered (`command`, `outcome`,
 //! `refusal`, `limits`, `checks`, `levels`) and its bytes (`codec`, `entry`), the parts of the state (`locks`, `sessions`,
-//! `idempotency`, `remembered_sizes`, `marks`, `history`, `freezes`, `nodes`, `usage`), the `table` that composes them, and
+//! `idempotency`, `remembered_sizes`, `marks`, `history`, `freezes`, `nodes`, `usage`, `quotas`), the `table` that composes them, and
 //! `snapshot` on top.
 
 mod checks;
@@ -26,6 +26,8 @@ mod marks;
 mod metadata;
 mod nodes;
 mod outcome;
+mod prefixes;
+mod quotas;
 mod ranking;
 mod refusal;
 mod remembered_sizes;
@@ -37,7 +39,7 @@ pub mod time;
 mod usage;
 pub mod view;
 
-pub use command::{Acquire, Command, Force, FreezeOrder, Proof, Upgrade, Wait};
+pub use command::{Acquire, Command, Force, FreezeOrder, Proof, SessionForce, Upgrade, Wait};
 pub use entry::{Body, Entry, LeaderStart, Submitted};
 pub use freezes::{Covers, Freeze, FreezeHolds, FreezesView, FrozenBy};
 pub use history::PastHold;
@@ -52,6 +54,7 @@ pub use nodes::NodeRecord;
 pub use outcome::{
     Applied, EndReason, Event, Grant, Outcome, StaleEpoch, ThawReason, Undone, WaitEnd, WaitNote, WaitStep,
 };
+pub use quotas::{Counted, Quota, QuotaFull, QuotaLimits, QuotaOf, Quotas};
 pub use ranking::{LockOrder, Rank};
 pub use refusal::{Blocked, Field, HeldBy, Party, Pool, Refusal, ShareOf};
 pub use snapshot::{FrozenTable, SnapshotError};

@@ -3,6 +3,7 @@
 use super::freezes::FrozenBy;
 use super::ids::{Name, NodeId, SessionId, Token};
 use super::metadata::Metadata;
+use super::quotas::QuotaFull;
 use super::time::Timestamp;
 use crate::base::byte_enum;
 use arcstr::ArcStr;
@@ -88,6 +89,7 @@ impl Refusal {
             Refusal::TableFull { .. } => Pool::Bytes.config_key(),
             Refusal::MarksFull { .. } => "fences.marks_max",
             Refusal::FreezesFull { .. } => "locks.freezes_max",
+            Refusal::QuotaFull(_) => "quotas.limits",
             Refusal::ShareFull { whose: ShareOf::Credential, .. } => "quotas.credential_percent",
             Refusal::ShareFull { whose: ShareOf::Address, .. } => "quotas.address_percent",
             _ => return None,
@@ -153,6 +155,8 @@ pub enum Refusal {
         limit: u64,
     },
     /// The caller has used up its share of a pool.
+    /// A quota of the caller's credential, or of a prefix of the name, has no room.
+    QuotaFull(Box<QuotaFull>),
     ShareFull {
         pool: Pool,
         whose: ShareOf,

@@ -1,5 +1,6 @@
 //! Sessions and their idle times. A session that has ended stays until its holds and waiters are cleared.
 
+use super::command::SessionForce;
 use super::cow_map::{CowMap, FrozenMap, ShardKey, stable_hash};
 use super::ids::{Caller, IdempotencyId, SessionId};
 use super::time::Timestamp;
@@ -22,6 +23,8 @@ pub struct Session {
     pub ended: bool,
     /// It ended because it was idle for too long: its end is not a clean one.
     pub timed_out: Option<TimedOut>,
+    /// Who ended it, if not its client.
+    pub force: Option<SessionForce>,
     /// The request whose retry is given this session again.
     pub idempotency_id: Option<IdempotencyId>,
     /// Who opened it.
@@ -113,6 +116,15 @@ impl Sessions {
         self.idle.remove(&(session.watched, id));
         session.watched = session.deadline;
         self.idle.insert((session.watched, id));
+    }
+
+    /// Keeps who ended a session, until its holds are ended too.
+    pub fn set_force(&mut self, id: SessionId, force: Option<SessionForce>) {
+        if force.is_some()
+            && let Some(session) = self.map.get_mut(&id)
+        {
+            session.force = force;
+        }
     }
 
     /// An ended session that is not removed yet.
@@ -211,6 +223,7 @@ mod tests {
             watched,
             ended: false,
             timed_out: None,
+            force: None,
             idempotency_id,
             caller,
             holds: 0,

@@ -3,12 +3,16 @@
 //! The bytes are an estimate: for each thing a figure that includes its part of trees, indexes and allocations, and
 //! the lengths of its texts. The change that a command makes is known without looking at anything else.
 
-use super::ids::Caller;
+mod quotas;
+
+use super::ids::{Caller, Name};
 use super::limits::Limits;
 use super::metadata::Metadata;
+use super::quotas::Quotas;
 use super::refusal::{Pool, Refusal, ShareOf};
 use super::terms::Terms;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A lock, counted with each of its holds and waiters: nearly all have one hold.
 const LOCK_BYTES: u64 = 160;
@@ -33,6 +37,8 @@ const METADATA_ENTRY_BYTES: u64 = 96;
 pub struct Usage {
     /// Holds, waiters, and locks whose last hold delays the next.
     pub holds: u64,
+    /// Those of them that wait.
+    pub waiters: u64,
     pub sessions: u64,
     pub idempotency_keys: u64,
     pub marks: u64,
@@ -46,10 +52,13 @@ pub struct Usages {
     by_credential: BTreeMap<u64, Usage>,
     /// Within each credential, and of callers without one.
     by_address: BTreeMap<Caller, Usage>,
+    quotas: Arc<Quotas>,
+    /// Holds and waiters under each prefix that has a quota.
+    by_prefix: BTreeMap<Name, Usage>,
 }
 
 impl Usage {
-    const NOTHING: Usage = Usage { holds: 0, sessions: 0, idempotency_keys: 0, marks: 0, bytes: 0 };
+    const NOTHING: Usage = Usage { holds: 0, waiters: 0, sessions: 0, idempotency_keys: 0, marks: 0, bytes: 0 };
     pub const SESSION: Usage = Usage { sessions: 1, bytes: SESSION_BYTES, ..Usage::NOTHING };
 
     pub fn of_hold(name: &str, label: Option<&str>, metadata: &Metadata) -> Usage {
@@ -57,7 +66,7 @@ impl Usage {
     }
 
     pub fn of_waiter(name: &str, label: Option<&str>, metadata: &Metadata) -> Usage {
-        Usage { holds: 1, bytes: WAITER_BYTES + of_lock(name, label, metadata), ..Usage::NOTHING }
+        Usage { holds: 1, waiters: 1, bytes: WAITER_BYTES + of_lock(name, label, metadata), ..Usage::NOTHING }
     }
 
     /// With what a hold or waiter was asked to be besides a plain one.
@@ -105,6 +114,7 @@ impl Usage {
     fn with(self, other: Usage, each: impl Fn(u64, u64) -> u64) -> Usage {
         Usage {
             holds: each(self.holds, other.holds),
+            waiters: each(self.waiters, other.waiters),
             sessions: each(self.sessions, other.sessions),
             idempotency_keys: each(self.idempotency_keys, other.idempotency_keys),
             marks: each(self.marks, other.marks),
@@ -172,8 +182,8 @@ impl Usages {
 }
 
 /// Callers that use nothing are forgotten.
-fn changed<K: Ord + Copy>(usages: &mut BTreeMap<K, Usage>, whose: K, change: &impl Fn(Usage) -> Usage) {
-    let usage = usages.entry(whose).or_default();
+fn changed<K: Ord + Clone>(usages: &mut BTreeMap<K, Usage>, whose: K, change: &impl Fn(Usage) -> Usage) {
+    let usage = usages.entry(whose.clone()).or_default();
     *usage = change(*usage);
     if usage.is_nothing() {
         usages.remove(&whose);

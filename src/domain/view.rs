@@ -4,6 +4,7 @@ use super::freezes::FrozenBy;
 use super::ids::{Dialect, HoldKey, Name, SessionId, Token};
 use super::locks::{Hold, Lock, Owner, Waiter};
 use super::metadata::Metadata;
+use super::quotas::{Counted, QuotaOf};
 use super::refusal::{Pool, ShareOf};
 use super::sessions::Session;
 use super::terms::{SHARED, Terms};
@@ -128,12 +129,22 @@ pub struct SessionParts {
 
 /// What a credential or an address uses of a pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct QuotaView {
+pub struct ShareView {
     pub pool: Pool,
     pub whose: ShareOf,
     pub used: u64,
     /// `None` where the pool alone bounds it.
     pub limit: Option<u64>,
+}
+
+/// What is used of a quota, and how much it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct QuotaUse {
+    pub of: QuotaOf,
+    pub counted: Counted,
+    /// By whom it bounds; of the quota of each credential, the most that one of them uses.
+    pub used: u64,
+    pub limit: u64,
 }
 
 #[derive(Clone, Debug)]

@@ -86,7 +86,12 @@ impl Engine {
     }
 
     pub async fn close_session(&self, session: SessionId) -> Result<(), Fault> {
-        self.parts.submitter.close_session(session).await
+        self.parts.submitter.close_session(session, None).await
+    }
+
+    /// Ends the session of another client, with all that it holds and waits for.
+    pub async fn end_session(&self, session: SessionId, force: Force) -> Result<(), Fault> {
+        self.parts.submitter.close_session(session, Some(force)).await
     }
 
     /// Restarts the session's idle time; refuses an unknown session.

@@ -6,7 +6,7 @@ use super::error::Fault;
 use super::events::{EventId, LockEvent, PublishedEvent};
 use super::facade::Engine;
 use super::reads::{PageLimit, RankedPage};
-use crate::domain::view::{Blocking, LockFilter, QuotaView, SessionParts, SessionView};
+use crate::domain::view::{Blocking, LockFilter, QuotaUse, SessionParts, SessionView, ShareView};
 use crate::domain::{Caller, HoldKey, LockOrder, Name, Rank, SessionId, Token};
 
 impl Engine {
@@ -47,9 +47,19 @@ impl Engine {
         self.parts.events.newest(before, is_wanted, limit)
     }
 
-    /// What a caller uses of each pool, and its quota, as far as this node knows.
-    pub fn local_quotas_of(&self, caller: Caller) -> Vec<QuotaView> {
-        self.parts.reader.host.table().quotas_of(caller)
+    /// What a caller uses of each pool, and its share, as far as this node knows.
+    pub fn local_shares_of(&self, caller: Caller) -> Vec<ShareView> {
+        self.parts.reader.host.table().shares_of(caller)
+    }
+
+    /// What is used of every quota, as far as this node knows.
+    pub fn local_quota_uses(&self) -> Vec<QuotaUse> {
+        self.parts.reader.host.table().quota_uses()
+    }
+
+    /// The same of the quotas that bound a caller which sees these prefixes.
+    pub fn local_quota_uses_of(&self, caller: Caller, sees: impl Fn(&str) -> bool) -> Vec<QuotaUse> {
+        self.parts.reader.host.table().quota_uses_of(caller, sees)
     }
 
     /// Ends the wait of the acquire that would get this key, of the first of its names. If it was granted meanwhile, the

@@ -5,7 +5,7 @@ use super::command_queue::BatchBounds;
 use super::events::EventOptions;
 use crate::base::config_value::{bytes, positive};
 use crate::base::{Drain, TooFast};
-use crate::domain::{Acquire, Limits};
+use crate::domain::{Acquire, Limits, Quotas};
 use crate::raft::{StableStore, Transport};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -20,6 +20,8 @@ pub struct EngineOptions {
     pub data_dir: Option<PathBuf>,
     pub storage: StorageOptions,
     pub limits: Limits,
+    /// Of credentials and prefixes; `None`: none.
+    pub quotas: Option<Arc<Quotas>>,
     pub session_idle_timeout: Duration,
     pub events: EventOptions,
     pub cluster: ClusterOptions,

@@ -59,6 +59,7 @@ fn options() -> EngineOptions {
         data_dir: None,
         storage: StorageOptions { trust_clock: true, ..defaults("storage") },
         limits: Limits { sessions_max: 10, ..Limits::default() },
+        quotas: None,
         session_idle_timeout: Duration::from_secs(60),
         events: event_options(1_000, 10),
         cluster: defaults("cluster"),

@@ -6,7 +6,7 @@ use super::app::AppState;
 use super::failure::Failure;
 use crate::audit::{Act, Action, By};
 use crate::domain::view::{HoldView, SessionView, WaiterView};
-use crate::domain::{Acquire, Caller, Dialect, Metadata, Name, Proof, Token};
+use crate::domain::{Acquire, Caller, Dialect, Force, Metadata, Name, Proof, Token};
 use crate::engine::{Engine, Fault, Released};
 
 /// Who acts, and why.
@@ -32,7 +32,7 @@ pub async fn end_session(app: &AppState, actor: Actor, session: &SessionView) ->
     let Actor { by, reason, .. } = actor;
     let actor = by.who.clone();
     let work = async move {
-        engine.close_session(id).await?;
+        engine.end_session(id, Force::new(&actor, &reason)).await?;
         let (actor, session) = (&*actor, handle);
         tracing::warn!(actor, session, holds, ?reason, "{actor} ended the session {session}: {reason:?}");
         Ok(())

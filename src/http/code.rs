@@ -101,6 +101,7 @@ codes! {
     FrozenOtherwise = "frozen-otherwise", CONFLICT, AlreadyExists, false, "The target is frozen with another match";
     NoSuchFreeze = "no-such-freeze", NOT_FOUND, NotFound, false, "Nothing is frozen under this target";
     TableFull = "table-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "The lock table has reached its memory limit";
+    QuotaFull = "quota-full", TOO_MANY_REQUESTS, ResourceExhausted, true, "A quota is used up";
     ShareFull = "share-full", TOO_MANY_REQUESTS, ResourceExhausted, true, "The caller's quota is used up";
     ReadersFull = "readers-full", SERVICE_UNAVAILABLE, ResourceExhausted, true, "Too many event subscribers";
     AddressFull = "address-full", TOO_MANY_REQUESTS, ResourceExhausted, true, "Too many such requests, from this address or from all";
@@ -194,6 +195,7 @@ impl From<&Refusal> for Code {
             Refusal::SessionsFull { .. } => Code::SessionsFull,
             Refusal::IdempotencyKeysFull { .. } => Code::RequestsFull,
             Refusal::TableFull { .. } => Code::TableFull,
+            Refusal::QuotaFull(_) => Code::QuotaFull,
             Refusal::ShareFull { .. } => Code::ShareFull,
             Refusal::TokensExhausted => Code::TokensExhausted,
             // The next leadership knows this process, and nothing was done.

@@ -124,7 +124,8 @@ pub const ACT: [Code; 2] = [Code::Forbidden, Code::AuditUnwritten];
 pub const BODY: [Code; 3] = [Code::MalformedBody, Code::BodyTooLarge, Code::BodyTimeout];
 
 /// Errors of commands that add a hold to the table.
-pub const NEW_HOLD: [Code; 4] = [Code::HoldsFull, Code::TableFull, Code::ShareFull, Code::DiskNearlyFull];
+pub const NEW_HOLD: [Code; 5] =
+    [Code::HoldsFull, Code::TableFull, Code::QuotaFull, Code::ShareFull, Code::DiskNearlyFull];
 
 /// Errors of requests with an idempotency key.
 pub const KEYED: [Code; 3] = [Code::RequestReused, Code::RequestEnded, Code::RequestsFull];

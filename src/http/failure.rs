@@ -4,7 +4,7 @@ use super::code::{Code, FieldNames};
 use super::deadlock::BlockedBy;
 use super::frozen::Frozen;
 use crate::base::TooFast;
-use crate::domain::{Field, Pool, Refusal, SHARED, ShareOf};
+use crate::domain::{Counted, Field, Pool, QuotaFull, Refusal, SHARED, ShareOf};
 use crate::engine::{EngineError, Fault, MemberError};
 use std::borrow::Cow;
 
@@ -141,6 +141,7 @@ fn refused(code: Code, refusal: &Refusal, names: &FieldNames) -> Failure {
         Refusal::ShareFull { pool, whose, limit } => {
             Failure::new(code, share_full(*pool, *whose, *limit)).with_limit(*limit)
         }
+        Refusal::QuotaFull(full) => Failure::new(code, quota_full(full)).with_limit(full.limit),
         Refusal::SessionOfAnother => Failure::new(
             code,
             "the session was opened with another credential: ask with that one, or open a session of your own",
@@ -205,6 +206,15 @@ fn config_key(fault: &Fault) -> Option<&'static str> {
     }
 }
 
+fn quota_full(full: &QuotaFull) -> String {
+    let what = match full.counted {
+        Counted::Holds => "holds and waiters",
+        Counted::Sessions => "sessions",
+        Counted::Waiters => "waiters",
+    };
+    format!("at most {} {what}: the {} of {}", full.limit, full.counted.key(), full.of)
+}
+
 fn share_full(pool: Pool, whose: ShareOf, limit: u64) -> String {
     let what = match pool {
         Pool::Holds => "holds and waiters",
@@ -256,6 +266,7 @@ impl std::fmt::Display for Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::QuotaOf;
 
     const NAMES: FieldNames = FieldNames { name: "lockname", size: "size", lease: "lifetime", wait: "timeout" };
 
@@ -272,6 +283,7 @@ mod tests {
     #[test]
     fn count_limits_name_their_config_key() {
         let limit = 7;
+        let quota = |of, counted| Refusal::QuotaFull(Box::new(QuotaFull { of, counted, limit }));
         let refusals = [
             Refusal::QueueFull { limit },
             Refusal::HoldsFull { limit },
@@ -279,6 +291,8 @@ mod tests {
             Refusal::SessionsFull { limit },
             Refusal::IdempotencyKeysFull { limit },
             Refusal::TableFull { limit },
+            quota(QuotaOf::EachCredential, Counted::Waiters),
+            quota(QuotaOf::Prefix("build/".into()), Counted::Holds),
             Refusal::ShareFull { pool: Pool::Bytes, whose: ShareOf::Credential, limit },
             Refusal::ShareFull { pool: Pool::Sessions, whose: ShareOf::Address, limit },
         ];

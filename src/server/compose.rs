@@ -23,6 +23,7 @@ pub fn engine_options(config: &Config, drain: Drain) -> EngineOptions {
         data_dir: (!config.in_memory).then(|| config.data_dir.clone()),
         storage: config.storage.clone(),
         limits: Limits { table_bytes_max: table_bytes_max(config.locks.table_bytes_max), ..config.limits() },
+        quotas: config.quotas(),
         session_idle_timeout: config.sessions.idle_timeout,
         events: config.events,
         cluster: config.cluster.clone(),

@@ -67,6 +67,11 @@ fn register_counters(shown: &mut Registry, stats: &Stats) {
             stats.shares_full,
         ),
         (
+            "quota_full_refusals",
+            "Requests refused because a credential or a prefix has reached its quota (quotas.limits)",
+            stats.quotas_full,
+        ),
+        (
             "broken_invariants",
             "Commands refused by a broken invariant; anything above zero is a defect",
             stats.broken_invariants,

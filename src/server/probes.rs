@@ -4,6 +4,8 @@ use super::{engine_metrics, oidc};
 use crate::access::{AddressPool, Addresses, Rates};
 use crate::audit::Counts;
 use crate::base::{Drain, DrainPhase};
+use crate::domain::Counted;
+use crate::domain::view::QuotaUse;
 use crate::http::auth::identify;
 use crate::http::declaration::method_not_allowed;
 use crate::http::endpoint::{CREDENTIAL, Endpoint, HeaderTooLarge, errors};
@@ -18,6 +20,7 @@ use axum::response::Response;
 use axum::routing::get;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use std::borrow::Cow;
 use std::sync::Arc;
 use utoipa::Path as _;
@@ -110,6 +113,10 @@ impl Exposition {
         read.register("audit_lines", help, audit_lines(app.audit.counts()));
         let help = "Requests that a rate counts (quotas.rates), by what it did with them";
         read.register("rate_requests", help, rate_requests(&app.rates));
+        let (used, limits) = quotas(&app.engine.local_quota_uses());
+        let help = "Holds with waiters, sessions and waiters that count toward a quota (quotas.limits); of each credential, the most";
+        read.register("quota_used", help, used);
+        read.register("quota_limit", "How many of them the quota allows", limits);
         let refusals = Family::<[(&str, &str); 1], Counter>::default();
         for pool in AddressPool::ALL {
             refusals.get_or_create(&[("limit", pool.config_key())]).inc_by(address_usage.refused(pool));
@@ -141,6 +148,23 @@ fn rate_requests(rates: &Rates) -> Family<[(&'static str, String); 2], Counter> 
         requests.get_or_create(&of(&used.quota, "refused")).inc_by(used.refused);
     }
     requests
+}
+
+type QuotaGauges = Family<[(&'static str, String); 2], Gauge>;
+
+fn quotas(uses: &[QuotaUse]) -> (QuotaGauges, QuotaGauges) {
+    let (used, limits) = (QuotaGauges::default(), QuotaGauges::default());
+    if uses.is_empty() {
+        // They are shown where no quota is configured too.
+        let none = [("quota", "none".to_owned()), ("counted", Counted::Holds.key().to_owned())];
+        drop((used.get_or_create(&none), limits.get_or_create(&none)));
+    }
+    for quota in uses {
+        let labels = [("quota", quota.of.to_string()), ("counted", quota.counted.key().to_owned())];
+        used.get_or_create(&labels).set(i64::try_from(quota.used).unwrap_or(i64::MAX));
+        limits.get_or_create(&labels).set(i64::try_from(quota.limit).unwrap_or(i64::MAX));
+    }
+    (used, limits)
 }
 
 /// Read the metrics

@@ -5,21 +5,33 @@ use super::html::Html;
 use super::human::Grouped;
 use super::table::{Column, cell, facts, figure, number, table, text};
 use crate::access::{Identity, RateUse, Role, Subject};
-use crate::domain::view::QuotaView;
-use crate::domain::{Pool, ShareOf};
+use crate::domain::view::{QuotaUse, ShareView};
+use crate::domain::{Counted, Pool, QuotaOf, ShareOf};
 
-pub fn page(viewer: &Identity, quotas: &[QuotaView], rates: &[RateUse], context: &Context<'_>) -> String {
+/// `quotas`: its shares of the pools, and the quotas that an operator has set.
+pub fn page(
+    viewer: &Identity,
+    (shares, quotas): (&[ShareView], &[QuotaUse]),
+    rates: &[RateUse],
+    context: &Context<'_>,
+) -> String {
     let mut body = Html::default();
     let mut name = Html::default();
     name.raw("<bdi class=\"name\">").text(&viewer.name).raw("</bdi>");
     let mut what = Html::default();
     what.raw("<strong>").raw(role(viewer.role)).raw("</strong>: ").raw(meaning(viewer.role));
     facts(&mut body, vec![("Credential", name), ("Role", what), ("Lock names", names(viewer))]);
-    body.raw("<h2>Quotas</h2>\n");
-    if quotas.is_empty() {
+    body.raw("<h2>Shares</h2>\n");
+    if shares.is_empty() {
         body.raw("<p class=\"quiet\">None: nothing is counted for callers without a credential and an address.</p>\n");
     } else {
-        of_pools(&mut body, quotas);
+        of_pools(&mut body, shares);
+    }
+    body.raw("<h2>Quotas</h2>\n");
+    if quotas.is_empty() {
+        body.raw("<p class=\"quiet\">None: only the shares bound you.</p>\n");
+    } else {
+        of_quotas(&mut body, quotas);
     }
     body.raw("<h2>Request rates</h2>\n");
     if rates.is_empty() {
@@ -53,7 +65,7 @@ fn names(viewer: &Identity) -> Html {
     html
 }
 
-fn of_pools(html: &mut Html, quotas: &[QuotaView]) {
+fn of_pools(html: &mut Html, quotas: &[ShareView]) {
     const COLUMNS: [Column; 5] =
         [text("What"), text("Counted for"), number("Used"), number("At most"), text("Share of")];
     let mut rows = Html::default();
@@ -76,7 +88,36 @@ fn of_pools(html: &mut Html, quotas: &[QuotaView]) {
         cell(&mut rows, "Share of", of);
         rows.raw("</tr>\n");
     }
+    table(html, "Shares", "members", &COLUMNS, rows);
+}
+
+fn of_quotas(html: &mut Html, quotas: &[QuotaUse]) {
+    const COLUMNS: [Column; 4] = [text("Counted for"), text("What"), number("Used"), number("At most")];
+    let mut rows = Html::default();
+    for quota in quotas {
+        rows.raw("<tr><td>");
+        match &quota.of {
+            QuotaOf::Credential { .. } | QuotaOf::EachCredential => rows.raw("this credential"),
+            QuotaOf::Prefix(prefix) => rows.append(of_prefix(prefix)),
+        };
+        rows.raw("</td>");
+        let counted = match quota.counted {
+            Counted::Holds => what(Pool::Holds),
+            Counted::Sessions => what(Pool::Sessions),
+            Counted::Waiters => "waiters",
+        };
+        cell(&mut rows, "What", Html::of(counted));
+        figure(&mut rows, "Used", Html::of(Grouped(quota.used)));
+        figure(&mut rows, "At most", Html::of(Grouped(quota.limit)));
+        rows.raw("</tr>\n");
+    }
     table(html, "Quotas", "members", &COLUMNS, rows);
+}
+
+fn of_prefix(prefix: &str) -> Html {
+    let mut html = Html::default();
+    html.raw("everybody, for locks under <bdi class=\"name\">").text(prefix).raw("</bdi>");
+    html
 }
 
 fn of_rates(html: &mut Html, rates: &[RateUse]) {
@@ -106,9 +147,7 @@ fn whose(subject: &Subject) -> Html {
     match subject {
         Subject::Credential(_) => html.raw("this credential"),
         Subject::EachCredential => html.raw("each credential for itself; passed and refused of all"),
-        Subject::Prefix(prefix) => {
-            html.raw("everybody, for locks under <bdi class=\"name\">").text(prefix).raw("</bdi>")
-        }
+        Subject::Prefix(prefix) => html.append(of_prefix(prefix)),
     };
     html
 }

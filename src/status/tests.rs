@@ -11,10 +11,12 @@ use super::sessions::SessionsView;
 use super::trouble::Trouble;
 use super::{acts, elections, events, freezes, lock, locks, members, rights, sessions, trouble};
 use crate::access::{Identity, RateUse, Role, Subject};
-use crate::domain::view::{Blocking, Counts, HoldView, LockView, OwnerView, QuotaView, SessionView, WaiterView};
+use crate::domain::view::{
+    Blocking, Counts, HoldView, LockView, OwnerView, QuotaUse, SessionView, ShareView, WaiterView,
+};
 use crate::domain::{
-    Covers, Dialect, EndReason, Freeze, FreezeHolds, FrozenBy, HoldKey, Pool, SHARED, SessionId, ShareOf, Terms,
-    Timestamp, Token,
+    Counted, Covers, Dialect, EndReason, Freeze, FreezeHolds, FrozenBy, HoldKey, Pool, QuotaOf, SHARED, SessionId,
+    ShareOf, Terms, Timestamp, Token,
 };
 use crate::engine::events::{EventId, LockEvent, PublishedEvent};
 use crate::engine::{ClusterView, LockPage, MemberRole, MemberView, NodeState, RankedPage, SessionPage};
@@ -220,9 +222,11 @@ fn reasons_of_freezes_and_claims_of_tokens_cannot_become_markup() {
     let viewer = Identity::new(HOSTILE, Role::Admin, &[HOSTILE.to_owned()]);
     let (quota, subject) = (HOSTILE.into(), Subject::Prefix(HOSTILE.to_owned()));
     let rate = RateUse { subject, quota, requests_per_second: 1_000, burst: 2, passed: 3, refused: 4 };
-    let page = seen_by(&viewer, |context| rights::page(&viewer, &[], &[rate], context));
-    assert!(!page.contains("<script>alert") && page.matches(ESCAPED).count() == 4, "{page}");
-    assert!(page.contains("1\u{202f}000"), "{page}");
+    let of = QuotaOf::Prefix(HOSTILE.into());
+    let used = QuotaUse { of, counted: Counted::Waiters, used: 5, limit: 2_000 };
+    let page = seen_by(&viewer, |context| rights::page(&viewer, (&[], &[used]), &[rate], context));
+    assert!(!page.contains("<script>alert") && page.matches(ESCAPED).count() == 5, "{page}");
+    assert!(page.contains("1\u{202f}000") && page.contains("2\u{202f}000"), "{page}");
 }
 
 #[test]
@@ -248,7 +252,7 @@ fn each_page_has_one_heading_landmarks_and_a_way_back() {
         shown(&view("", Vec::new())),
         seen(|context| lock::page(&one, context)),
         seen(|context| members::page(&cluster(&[1]), context)),
-        seen(|context| rights::page(&Identity::anonymous(Role::Client), &[], &[], context)),
+        seen(|context| rights::page(&Identity::anonymous(Role::Client), (&[], &[]), &[], context)),
     ] {
         assert_eq!(page.matches("<h1>").count(), 1, "{page}");
         for part in ["<main id=\"content\"", "aria-label=\"Pages\"", "aria-label=\"Breadcrumb\"", "href=\"/\""] {
@@ -330,8 +334,8 @@ fn limited_viewer_gets_no_way_to_sessions() {
     let viewer = Identity::new("ci", Role::Client, &["build/".to_owned()]);
     let page = seen_by(&viewer, |context| locks::page(&view("", vec![lock("build/1", 0)]), context));
     assert!(!page.contains("/ui/session?") && page.contains(&SessionId([1; 16]).handle()), "{page}");
-    let quota = QuotaView { pool: Pool::Holds, whose: ShareOf::Credential, used: 12, limit: Some(5_000) };
-    let page = seen_by(&viewer, |context| rights::page(&viewer, &[quota], &[], context));
+    let quota = ShareView { pool: Pool::Holds, whose: ShareOf::Credential, used: 12, limit: Some(5_000) };
+    let page = seen_by(&viewer, |context| rights::page(&viewer, (&[quota], &[]), &[], context));
     for part in ["<strong>client</strong>", "build/", "5\u{202f}000", "locks.holds_max"] {
         assert!(page.contains(part), "{part} in {page}");
     }

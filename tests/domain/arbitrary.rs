@@ -7,8 +7,9 @@ use super::model::{driver, for_all};
 use arcstr::ArcStr;
 use latchd::domain::{
     Acquire, Body, BodyDigest, Caller, Command, CommandId, Covers, Dialect, Entry, Force, FreezeHolds, FreezeOrder,
-    HoldKey, IdempotencyId, IdempotencyKey, Incarnation, LeaderStart, Limits, Metadata, Name, NodeId, Proof, SHARED,
-    SessionId, StoreId, Submitted, Table, Terms, Timestamp, Token, Upgrade, Wait,
+    HoldKey, IdempotencyId, IdempotencyKey, Incarnation, LeaderStart, Limits, Metadata, Name, NodeId, Proof, Quota,
+    QuotaLimits, QuotaOf, Quotas, SHARED, SessionForce, SessionId, StoreId, Submitted, Table, Terms, Timestamp, Token,
+    Upgrade, Wait,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -86,12 +87,11 @@ fn number() -> impl Strategy<Value = u64> {
 fn entry() -> impl Strategy<Value = Entry> {
     let batch = (vec(session(), 0..3), any::<bool>(), vec(submitted(), 0..6))
         .prop_map(|(touches, more_touches, commands)| Body::Batch { touches, more_touches, commands });
-    let start = (number(), prop::option::of(limits()), node(), run(), store(), level(), any::<bool>()).prop_map(
-        |(first_token, limits, node, incarnation, store, level, confirm)| {
+    let start = (number(), prop::option::of(limits()), node(), run(), store(), level(), any::<bool>(), quotas())
+        .prop_map(|(first_token, limits, node, incarnation, store, level, confirm, quotas)| {
             let limits = limits.unwrap_or_else(super::fuzzed::limits);
-            Body::LeaderStart(LeaderStart { first_token, limits, node, incarnation, store, level, confirm })
-        },
-    );
+            Body::LeaderStart(LeaderStart { first_token, limits, node, incarnation, store, level, confirm, quotas })
+        });
     (number(), number(), prop_oneof![5 => batch, 1 => start]).prop_map(|(at, epoch, body)| Entry {
         at: Timestamp(at),
         epoch,
@@ -132,6 +132,25 @@ fn limits() -> impl Strategy<Value = Limits> {
     })
 }
 
+fn quotas() -> impl Strategy<Value = Option<Arc<Quotas>>> {
+    let of = prop_oneof![
+        (number(), text()).prop_map(|(credential, name)| QuotaOf::Credential { credential, name }),
+        Just(QuotaOf::EachCredential),
+        text().prop_map(QuotaOf::Prefix),
+    ];
+    let max = || prop::option::of(number());
+    let quota = (of, max(), max(), max()).prop_map(|(of, holds_max, sessions_max, waiters_max)| Quota {
+        of,
+        limits: QuotaLimits { holds_max, sessions_max, waiters_max },
+    });
+    let all = vec(quota, 0..4).prop_map(|all| {
+        let mut quotas = Quotas::default();
+        all.into_iter().for_each(|quota| _ = quotas.insert(quota));
+        Arc::new(quotas)
+    });
+    prop::option::of(all)
+}
+
 fn submitted() -> impl Strategy<Value = Submitted> {
     (run(), number(), command()).prop_map(|(incarnation, sequence, command)| {
         let id = CommandId { incarnation, sequence };
@@ -145,7 +164,9 @@ fn command() -> impl Strategy<Value = Command> {
         2 => (session(), number(), request(), asker()).prop_map(|(session, idle_timeout_ms, request, caller)| {
             Command::OpenSession { session, idle_timeout_ms, idempotency_key: request, caller }
         }),
-        1 => session().prop_map(|session| Command::CloseSession { session }),
+        1 => (session(), force()).prop_map(|(session, force)| {
+            Command::CloseSession { session, force: force.map(SessionForce) }
+        }),
         6 => acquire().prop_map(|acquire| Command::Acquire(Box::new(acquire))),
         2 => (text(), caller(), proof()).prop_map(|(name, session, proof)| Command::Release { name, session, proof }),
         1 => (text(), caller(), proof(), number())
@@ -158,7 +179,8 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(node, incarnation, store, level)| Command::NodeUp { node, incarnation, store, level }),
         1 => (node(), run()).prop_map(|(node, incarnation)| Command::NodeDown { node, incarnation }),
         1 => node().prop_map(|node| Command::ForgetNode { node }),
-        1 => (level(), prop::option::of(limits().prop_map(Box::new))).prop_map(|(level, limits)| Command::RaiseLevel { level, limits }),
+        1 => (level(), prop::option::of(limits().prop_map(Box::new)), quotas())
+            .prop_map(|(level, limits, quotas)| Command::RaiseLevel { level, limits, quotas }),
         2 => (text(), caller(), key()).prop_map(|(name, session, key)| Command::Downgrade { name, session, key }),
         2 => (text(), caller(), key(), key(), wait(), asker()).prop_map(|(name, session, key, attempt, wait, caller)| {
             Command::Upgrade(Box::new(Upgrade { name, session, key, attempt, wait, caller }))

@@ -240,7 +240,7 @@ fn delayed_lock_below_level_9_counts_for_nobody() {
     bench.pass_ms(11).tick();
     assert_eq!(bench.table.usages().all.holds, 0);
     bench.restored();
-    bench.outcome(Command::RaiseLevel { level: 9, limits: None });
+    bench.outcome(Command::RaiseLevel { level: 9, limits: None, quotas: None });
     bench.restored();
     bench.pass_ms(DELAY_MS).tick();
     assert_eq!(bench.table.usages().all, Usage::default());

@@ -20,7 +20,7 @@ fn upgrade(table: &mut Table) -> Vec<String> {
     let next_run = Incarnation(5);
     let commands = [
         node_up(2, Incarnation(2)),
-        Command::RaiseLevel { level: 2, limits: None },
+        Command::RaiseLevel { level: 2, limits: None, quotas: None },
         acquire(ask("c", 20).request(1).lease_ms(100)),
         acquire(ask("c", 21).request(1).lease_ms(100)),
         acquire(ask("b", 22).request(2).lease_ms(100).wait_ms(100)),

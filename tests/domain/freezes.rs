@@ -247,7 +247,7 @@ fn freezes_need_their_level() {
     assert_eq!(raised.table.limits().freezes_max, 0, "the table has no such limit yet");
     raised.lead(LeaderStart { limits, ..start(Incarnation(5)) });
     raised.from(Incarnation(5));
-    raised.outcome(Command::RaiseLevel { level: FEATURE_LEVEL, limits: Some(Box::new(limits)) });
+    raised.outcome(Command::RaiseLevel { level: FEATURE_LEVEL, limits: Some(Box::new(limits)), quotas: None });
     frozen(&mut raised, freeze_name("a", 1));
 }
 

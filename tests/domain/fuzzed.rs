@@ -61,6 +61,7 @@ pub fn led(mut table: Table) -> Table {
         store: StoreId([1; 16]),
         level: FEATURE_LEVEL,
         confirm: true,
+        quotas: None,
     };
     table.apply(Entry { at: Timestamp(0), epoch: 0, body: Body::LeaderStart(start) }).expect("always accepted");
     table

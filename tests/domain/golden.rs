@@ -58,7 +58,7 @@ fn entries_with_modes_match_golden_bytes() {
     let commands = [
         ("acquire", acquire(ask)),
         ("release-names", Command::Release { name: name.clone(), session, proof: by_names }),
-        ("raise-level", Command::RaiseLevel { level: 7, limits: Some(Box::new(limits)) }),
+        ("raise-level", Command::RaiseLevel { level: 7, limits: Some(Box::new(limits)), quotas: None }),
         ("downgrade", Command::Downgrade { name: name.clone(), session, key }),
         ("upgrade", Command::Upgrade(Box::new(upgrade))),
         ("transfer", Command::Transfer { name: name.clone(), session, key, to, new_key }),
@@ -98,7 +98,7 @@ fn entries_with_history_match_golden_bytes() {
     let (name, key, limits) = (name("größe"), key(1), limits());
     let ops = Some(Box::new(Force::new("ops", "the worker hangs")));
     let force = |force| Command::ForceRelease { name: name.clone(), key, force };
-    let raise = |limits| Command::RaiseLevel { level: 10, limits: Some(Box::new(limits)) };
+    let raise = |limits| Command::RaiseLevel { level: 10, limits: Some(Box::new(limits)), quotas: None };
     let start = |limits| leader_start(LeaderStart { limits, level: 10, ..start(Incarnation(7)) });
     let entries = [
         ("force-release", entry_of(force(ops)), entry_of(force(None))),
@@ -150,6 +150,7 @@ fn single_node_entries_are_still_read() {
         store: StoreId::UNKNOWN,
         level: 1,
         confirm: false,
+        quotas: None,
     };
     assert_eq!(Entry::decode(&golden("v1", "leader-start")), Ok(leader_start(meant)));
 }
@@ -226,7 +227,7 @@ fn cluster_entries() -> Vec<(&'static str, Entry)> {
         ("node-up", node_up_at(2, Incarnation(8))),
         ("node-down", node_down(2, Incarnation(8))),
         ("forget-node", Command::ForgetNode { node: NodeId(2) }),
-        ("raise-level", Command::RaiseLevel { level: 2, limits: None }),
+        ("raise-level", Command::RaiseLevel { level: 2, limits: None, quotas: None }),
     ];
     commands.map(|(file, command)| (file, entry_of(command))).into()
 }

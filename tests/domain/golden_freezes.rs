@@ -21,7 +21,7 @@ fn entries_with_freezes_match_golden_bytes() {
     let entries = [
         ("freeze", entry_of(Command::Freeze(Box::new(order)))),
         ("thaw", entry_of(Command::Thaw { target: name("größe/") })),
-        ("raise-level", entry_of(Command::RaiseLevel { level: 11, limits: Some(Box::new(limits)) })),
+        ("raise-level", entry_of(Command::RaiseLevel { level: 11, limits: Some(Box::new(limits)), quotas: None })),
         ("leader-start", start.clone()),
     ];
     for (file, entry) in entries {
@@ -36,7 +36,7 @@ fn entries_with_freezes_match_golden_bytes() {
 
 #[test]
 fn snapshot_with_freezes_matches_golden_bytes() {
-    let mut bench = Bench::started(LeaderStart { limits: limits_with_freezes(), ..start(RUN) });
+    let mut bench = Bench::started(LeaderStart { limits: limits_with_freezes(), level: 11, ..start(RUN) });
     bench.acquired(ask("frozen", 1));
     for order in
         [order("deploy/", Covers::Prefix, FreezeHolds::Drain), order("frozen", Covers::Name, FreezeHolds::Break)]

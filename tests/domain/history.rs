@@ -223,7 +223,7 @@ fn history_begins_at_level_10() {
         (Vec::new(), Err(Refusal::NotYet { level: 10, node: None }))
     );
     assert_eq!(bench.snapshot()[0], 8, "older nodes can read it");
-    let raise = Command::RaiseLevel { level: 10, limits: Some(Box::new(limits())) };
+    let raise = Command::RaiseLevel { level: 10, limits: Some(Box::new(limits())), quotas: None };
     assert_eq!(bench.outcome(raise), Outcome::LevelRaised { level: 10 });
     bench.acquired(ask("a", 2));
     bench.outcome(release("a", 2));

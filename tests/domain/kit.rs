@@ -195,6 +195,7 @@ pub fn start(run: Incarnation) -> LeaderStart {
         store: store(1),
         level: FEATURE_LEVEL,
         confirm: false,
+        quotas: None,
     }
 }
 
@@ -370,7 +371,7 @@ pub fn force(lock: &str, key_number: u64) -> Command {
 }
 
 pub fn close(number: u8) -> Command {
-    Command::CloseSession { session: session(number) }
+    Command::CloseSession { session: session(number), force: None }
 }
 
 /// An acquire counts as a command.

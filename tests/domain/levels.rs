@@ -10,7 +10,7 @@ use latchd::domain::{
     Terms, Timestamp,
 };
 
-const RAISE: Command = Command::RaiseLevel { level: 2, limits: None };
+const RAISE: Command = Command::RaiseLevel { level: 2, limits: None, quotas: None };
 
 /// A table that a leader of level 1 opened.
 fn old() -> Bench {
@@ -35,7 +35,7 @@ fn level_rises_when_every_node_supports_it() {
     assert_eq!(bench.outcome(RAISE), Outcome::LevelRaised { level: 2 });
     assert_eq!(bench.refused(RAISE), Refusal::LevelRefused { level: 2 });
     assert_eq!(
-        bench.refused(Command::RaiseLevel { level: FEATURE_LEVEL + 1, limits: None }),
+        bench.refused(Command::RaiseLevel { level: FEATURE_LEVEL + 1, limits: None, quotas: None }),
         Refusal::LevelRefused { level: 2 }
     );
 }
@@ -62,7 +62,7 @@ fn table_has_event_origin_from_level_3_on() {
     assert_eq!(bench.table.event_origin(), origin);
     let mut old = old();
     assert_eq!(
-        old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL, limits: None }),
+        old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL, limits: None, quotas: None }),
         Outcome::LevelRaised { level: FEATURE_LEVEL }
     );
     assert_eq!(old.table.event_origin(), 0, "its earlier event ids had none");
@@ -79,7 +79,7 @@ fn table_has_table_id_from_level_4_on() {
     assert_eq!(bench.table.table_id(), 5);
     assert_eq!(Bench::started(run(0xabcd_0000_0000_0000)).table.table_id(), 1, "0 is that of older tables");
     let mut old = Bench::started(LeaderStart { level: 3, ..run(7) });
-    old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL, limits: None });
+    old.outcome(Command::RaiseLevel { level: FEATURE_LEVEL, limits: None, quotas: None });
     assert_eq!(old.table.table_id(), 0, "its earlier event ids had none");
     assert_eq!(Table::restore(&mut snapshot(&old.table).as_slice()).expect("it can be read").table_id(), 0);
 }
@@ -97,7 +97,7 @@ fn every_leadership_raises_tokens_from_level_5_on() {
     }
     let mut raised = Bench::started(LeaderStart { level: 4, ..start(RUN) });
     raised.lead(start(RUN));
-    raised.outcome(Command::RaiseLevel { level: 5, limits: None });
+    raised.outcome(Command::RaiseLevel { level: 5, limits: None, quotas: None });
     raised.lead(high());
     assert_eq!(raised.acquired(ask("a", 1)).token.0, 1 << 40);
 }
@@ -121,7 +121,7 @@ fn session_belongs_to_its_credential_from_level_6_on() {
     let mut raised = Bench::started(LeaderStart { level: 5, ..start(RUN) });
     raised.outcome(open_as(1, ci));
     raised.lead(start(RUN));
-    raised.outcome(Command::RaiseLevel { level: 6, limits: None });
+    raised.outcome(Command::RaiseLevel { level: 6, limits: None, quotas: None });
     raised.outcome(open_as(2, ci));
     assert_eq!(
         raised.table.check_session_of(session(1), other),
@@ -255,7 +255,7 @@ fn raised_level_sets_its_limits() {
     let mut bench = before_modes(5);
     let before = *bench.table.limits();
     assert_eq!((before.names_max, before.lock_delay_ms_max, before.marks_max), (0, 0, 0));
-    let raise = |level| Command::RaiseLevel { level, limits: Some(Box::new(new)) };
+    let raise = |level| Command::RaiseLevel { level, limits: Some(Box::new(new)), quotas: None };
     assert_eq!(bench.refused(raise(7)), Refusal::LevelRefused { level: 5 }, "node 2 is older");
     assert_eq!(*bench.table.limits(), before);
     assert_eq!(bench.outcome(raise(6)), Outcome::LevelRaised { level: 6 });
@@ -275,6 +275,6 @@ fn raised_level_sets_its_limits() {
     }
     let mut without = before_modes(6);
     without.outcome(node_up(2, Incarnation(2)));
-    without.outcome(Command::RaiseLevel { level: 7, limits: None });
+    without.outcome(Command::RaiseLevel { level: 7, limits: None, quotas: None });
     assert_eq!(without.table.limits().names_max, 0, "until the next leader sets them");
 }

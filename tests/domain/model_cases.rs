@@ -97,7 +97,7 @@ fn newcomer_without_holds_that_overtakes_finds_the_deadlock() {
 fn terms_are_checked_in_a_table_that_was_raised_without_limits() {
     let mut bench = Bench::started(LeaderStart { level: 6, ..start(RUN) });
     bench.outcome(node_up(1, RUN));
-    bench.outcome(Command::RaiseLevel { level: 7, limits: None });
+    bench.outcome(Command::RaiseLevel { level: 7, limits: None, quotas: None });
     let heavy = ask("a", 1).terms(|terms| terms.weight = 2);
     assert_eq!(bench.refused(heavy), Refusal::WeightAboveSize { size: 1 });
 }

@@ -27,6 +27,7 @@ fn old_backup(file: &Path) {
         store: StoreId([1; 16]),
         level: 5,
         confirm: false,
+        quotas: None,
     };
     let open = Command::OpenSession { session: OLD, idle_timeout_ms: 3_600_000, idempotency_key: None, caller: CI };
     let id = CommandId { incarnation: Incarnation(1), sequence: 1 };

@@ -14,6 +14,7 @@ mod passwords;
 mod pools;
 mod proxies;
 mod public_streams;
+mod quotas;
 mod rates;
 pub mod rights;
 mod sessions;

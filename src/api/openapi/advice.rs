@@ -73,6 +73,7 @@ advice! {
     FrozenOtherwise => "A text is frozen as a name or as a prefix, not as both. Thaw that freeze first, or freeze the target with the `match` that the answer names.",
     NoSuchFreeze => "There is nothing to do: the freeze has ended, or there was none. `GET /v1/freezes` lists them.",
     TableFull => "Release something, or ask again later. The limit is `locks.table_bytes_max`, and for one caller its share of it; releases, renewals and reads go on.",
+    QuotaFull => "Give back something, or ask again later. The answer names the quota, which the operator sets in `quotas.limits`: of this credential, or of all callers for locks under a prefix.",
     ShareFull => "Release something, or ask again later: one credential, and one address, may have only a part of each pool (`quotas.credential_percent`, `quotas.address_percent`).",
     ReadersFull => "Ask again later, or another node; the limit is `events.readers_max`.",
     AddressFull => "Ask again later; the answer names the limit, of which one address has a share.",

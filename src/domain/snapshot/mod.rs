@@ -115,6 +115,9 @@ impl Header {
         }
         out.put_varint(self.nodes.all().len() as u64);
         self.nodes.all().iter().for_each(|(node, record)| put_record(node, record, out, format));
+        if format >= Format::Quotas {
+            self.quotas.put(out, format);
+        }
     }
 }
 

@@ -23,7 +23,7 @@ record!(NodeRecord { incarnation, last_sequence, up, store, level } in Format);
 
 record! {
     Session {
-        idle_timeout_ms, deadline, ended, timed_out, idempotency_id, caller; watched: Timestamp(0), holds: 0, waiters: 0
+        idle_timeout_ms, deadline, ended, timed_out, idempotency_id, caller, force; watched: Timestamp(0), holds: 0, waiters: 0
     } in Format
 }
 

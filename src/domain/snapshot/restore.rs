@@ -8,7 +8,7 @@ use crate::domain::freezes::Freeze;
 use crate::domain::history::Ring;
 use crate::domain::idempotency::{IdempotencyRecord, IdempotencyResult};
 use crate::domain::ids::{IdempotencyId, Incarnation, Name, NodeId, SessionId, StoreId, Token};
-use crate::domain::locks::{Delay, Lock};
+use crate::domain::locks::Lock;
 use crate::domain::marks::Mark;
 use crate::domain::nodes::NodeRecord;
 use crate::domain::sessions::Session;
@@ -21,6 +21,7 @@ pub fn get_table(input: &mut Decoder) -> Result<Table, DecodeError> {
     let byte = input.u8()?;
     let format = Format::from_u8(byte).ok_or(DecodeError::Unknown { what: "snapshot version", value: byte.into() })?;
     let mut table = Table { header: get_header(input, format)?, ..Table::default() };
+    table.usages.set_quotas(table.header.quotas.clone());
     for _ in 0..input.count(19)? {
         table.add_session(Value::get(input, format)?, Value::get(input, format)?)?;
     }
@@ -97,6 +98,9 @@ fn get_header(input: &mut Decoder, format: Format) -> Result<Header, DecodeError
             return Err(DecodeError::Twice("a node"));
         }
     }
+    if format >= Format::Quotas {
+        header.quotas = Value::get(input, format)?;
+    }
     Ok(header)
 }
 
@@ -160,16 +164,12 @@ impl Table {
     }
 
     fn add_lock(&mut self, name: Name, lock: Lock) -> Result<(), DecodeError> {
+        lock.usages(&name).for_each(|(caller, usage)| self.usages.add_of(&name, caller, usage));
         for hold in lock.holds() {
-            self.usages.add(hold.caller, hold.usage(&name));
             hold.owner.session().into_iter().for_each(|session| self.sessions.add_hold(session));
         }
         for (_, waiter) in lock.queue().iter() {
-            self.usages.add(waiter.caller, waiter.usage(&name));
             waiter.owner.session().into_iter().for_each(|session| self.sessions.add_waiter(session));
-        }
-        if let Some(Delay { counts_for: Some(caller), .. }) = lock.delay() {
-            self.usages.add(caller, Usage::of_delay(&name));
         }
         if self.locks.insert(name, lock) { Ok(()) } else { Err(DecodeError::Twice("a lock")) }
     }

@@ -71,6 +71,7 @@ impl Table {
         }
         self.check_counts(acquire, free)?;
         self.check_usage(acquire.caller, acquire.usage(free))?;
+        self.check_prefixes(acquire.places().map(|(name, _)| name), !free)?;
         Ok(free)
     }
 

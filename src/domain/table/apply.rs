@@ -63,6 +63,7 @@ impl Table {
             self.raise_tokens(index, start.first_token);
         }
         self.set_limits(&start.limits);
+        self.set_quotas(start.quotas);
         self.set_clock(start.first_token);
         self.header.confirm = start.confirm;
         self.touch_all_sessions();
@@ -122,7 +123,7 @@ impl Table {
             Command::OpenSession { session, idle_timeout_ms, idempotency_key, caller } => {
                 self.open_session(session, idle_timeout_ms, idempotency_key, caller)
             }
-            Command::CloseSession { session } => self.close_session(effects, session),
+            Command::CloseSession { session, force } => self.close_session(effects, session, force),
             Command::Acquire(acquire) => self.acquire(effects, id, *acquire),
             Command::Release { name, proof, .. } => self.release(effects, &name, &proof, EndReason::Released),
             Command::Renew { name, proof, lease_ms, .. } => self.renew(&name, &proof, lease_ms),
@@ -141,7 +142,7 @@ impl Table {
                 let known = self.header.nodes.forget(node);
                 self.node_lost(effects, known)
             }
-            Command::RaiseLevel { level, limits } => self.raise_level(level, limits.as_deref()),
+            Command::RaiseLevel { level, limits, quotas } => self.raise_level(level, limits.as_deref(), quotas),
             Command::Downgrade { name, key, .. } => self.downgrade(effects, &name, key),
             Command::Upgrade(upgrade) => self.upgrade(effects, id, &upgrade),
             Command::Transfer { name, key, to, new_key, .. } => self.transfer(effects, &name, key, to, new_key),

@@ -129,7 +129,8 @@ impl Table {
             return Err(Refusal::SessionHoldsFull { limit: limits.holds_per_session_max });
         }
         let label = hold.owner.label().map(|label| &**label);
-        self.check_usage(upgrade.caller, Usage::of_waiter(&upgrade.name, label, &Default::default()))
+        self.check_usage(upgrade.caller, Usage::of_waiter(&upgrade.name, label, &Default::default()))?;
+        self.check_prefixes(std::iter::once(&upgrade.name), true)
     }
 
     pub(super) fn grant_upgrade(&mut self, effects: &mut Effects, name: &Name, waiter: &Waiter, token: Token) {

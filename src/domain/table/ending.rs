@@ -30,7 +30,7 @@ impl Table {
         let session = hold.owner.session();
         for name in hold.places(name) {
             effects.budget = effects.budget.saturating_sub(1);
-            self.usages.remove(hold.caller, hold.usage(name));
+            self.usages.remove_of(name, hold.caller, hold.usage(name));
             session.into_iter().for_each(|session| self.sessions.remove_hold(session));
             effects.ended(name.clone(), hold, why);
             self.delay_next(name, hold, why);
@@ -62,7 +62,7 @@ impl Table {
         }
         self.end_delay(name);
         let counts_for = self.supports(Feature::ModeBounds).then_some(hold.caller);
-        counts_for.into_iter().for_each(|caller| self.usages.add(caller, Usage::of_delay(name)));
+        counts_for.into_iter().for_each(|caller| self.usages.add_of(name, caller, Usage::of_delay(name)));
         self.locks.delay(name, Delay { until, token: hold.token, counts_for });
     }
 
@@ -75,7 +75,7 @@ impl Table {
 
     fn end_delay(&mut self, name: &Name) {
         let counts_for = self.locks.get(name).and_then(Lock::delay).and_then(|delay| delay.counts_for);
-        counts_for.into_iter().for_each(|caller| self.usages.remove(caller, Usage::of_delay(name)));
+        counts_for.into_iter().for_each(|caller| self.usages.remove_of(name, caller, Usage::of_delay(name)));
         self.locks.end_delay(name);
     }
 

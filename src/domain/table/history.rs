@@ -29,9 +29,10 @@ impl Table {
             return;
         }
         let size = self.locks.get(name).map_or(1, |lock| lock.size());
-        let force = effects.force.as_deref().filter(|_| why == EndReason::Forced);
         let session = hold.owner.session().filter(|_| why == EndReason::SessionEnded);
         let session = session.and_then(|session| self.sessions.get(session));
+        let of_session = session.and_then(|session| session.force.as_ref()).map(|force| &*force.0);
+        let force = effects.force.as_deref().filter(|_| why == EndReason::Forced).or(of_session);
         let past = PastHold {
             ended: self.header.now,
             clock_ms: self.header.clock_ms,

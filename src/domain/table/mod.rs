@@ -38,12 +38,14 @@ use crate::domain::locks::Locks;
 use crate::domain::marks::Marks;
 use crate::domain::nodes::Nodes;
 use crate::domain::outcome::{Event, Outcome, WaitNote};
+use crate::domain::quotas::Quotas;
 use crate::domain::refusal::Refusal;
 use crate::domain::remembered_sizes::RememberedSizes;
 use crate::domain::sessions::Sessions;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usages;
 use crate::mutants::planted;
+use std::sync::Arc;
 
 #[derive(Default)]
 pub struct Table {
@@ -76,6 +78,8 @@ pub struct Header {
     /// Milliseconds from 1970 to the beginning of cluster time, by the clock of the leader; 0 if unknown.
     pub clock_ms: u64,
     pub nodes: Nodes,
+    /// None below their level.
+    pub quotas: Arc<Quotas>,
 }
 
 /// How many locks a sweep looks at per entry: most of them have nothing to do, so that each costs little.

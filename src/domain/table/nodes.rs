@@ -5,9 +5,11 @@ use crate::domain::ids::{Incarnation, Name, NodeId, StoreId, Token};
 use crate::domain::limits::Limits;
 use crate::domain::locks::Place;
 use crate::domain::outcome::{Outcome, WaitEnd};
+use crate::domain::quotas::Quotas;
 use crate::domain::refusal::Refusal;
 use crate::mutants::planted;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Table {
     pub(super) fn node_up(
@@ -33,13 +35,21 @@ impl Table {
         Ok(Outcome::NodeRecorded)
     }
 
-    pub(super) fn raise_level(&mut self, level: u32, limits: Option<&Limits>) -> CommandResult {
+    pub(super) fn raise_level(
+        &mut self,
+        level: u32,
+        limits: Option<&Limits>,
+        quotas: Option<Arc<Quotas>>,
+    ) -> CommandResult {
         if level <= self.header.level || !self.header.nodes.all_support(level) {
             return Err(Refusal::LevelRefused { level: self.header.level });
         }
         self.header.level = level;
         if let Some(limits) = limits {
             self.set_limits(limits);
+        }
+        if quotas.is_some() {
+            self.set_quotas(quotas);
         }
         Ok(Outcome::LevelRaised { level })
     }

@@ -32,7 +32,9 @@ impl Table {
             Command::OpenSession { session, idempotency_key, caller, .. } => {
                 self.preflight_open(*session, *idempotency_key, *caller, now)
             }
-            Command::CloseSession { session } => (!self.sessions.is_live(*session)).then_some(Refusal::SessionUnknown),
+            Command::CloseSession { session, .. } => {
+                (!self.sessions.is_live(*session)).then_some(Refusal::SessionUnknown)
+            }
             Command::Release { name, proof, .. } => {
                 self.find_hold(name, proof).and_then(|hold| proof.check_names(name, hold)).err()
             }
@@ -76,6 +78,7 @@ impl Table {
             | Refusal::SessionHoldsFull { .. }
             | Refusal::QueueFull { .. }
             | Refusal::TableFull { .. }
+            | Refusal::QuotaFull(_)
             | Refusal::ShareFull { .. } => true,
             _ => key.is_none(),
         })

@@ -3,10 +3,13 @@
 use super::Table;
 use crate::domain::command::{Acquire, Command};
 use crate::domain::ids::{Caller, Name, Token};
-use crate::domain::locks::Place;
+use crate::domain::limits::Feature;
+use crate::domain::locks::{Lock, Place};
+use crate::domain::quotas::{Counted, QuotaLimits, QuotaOf, Quotas};
 use crate::domain::refusal::{Pool, Refusal, ShareOf};
 use crate::domain::usage::{Usage, Usages};
-use crate::domain::view::QuotaView;
+use crate::domain::view::{QuotaUse, ShareView};
+use std::sync::Arc;
 
 impl Table {
     /// The memory that the table uses, by its own estimate.
@@ -19,10 +22,10 @@ impl Table {
         &self.usages
     }
 
-    /// What a caller uses of each pool, by itself and from its address, and its quotas.
-    pub fn quotas_of(&self, caller: Caller) -> Vec<QuotaView> {
+    /// What a caller uses of each pool, by itself and from its address, and its shares.
+    pub fn shares_of(&self, caller: Caller) -> Vec<ShareView> {
         let of = |(whose, usage): (ShareOf, Usage)| {
-            Pool::ALL.map(|pool| QuotaView {
+            Pool::ALL.map(|pool| ShareView {
                 pool,
                 whose,
                 used: usage.of(pool),
@@ -30,6 +33,31 @@ impl Table {
             })
         };
         self.usages.of(caller).into_iter().flat_map(of).collect()
+    }
+
+    /// What is used of every quota.
+    pub fn quota_uses(&self) -> Vec<QuotaUse> {
+        let used = |of: &QuotaOf, counted| match of {
+            QuotaOf::Credential { credential, .. } => self.usages.of_credential(*credential).counted(counted),
+            QuotaOf::EachCredential => self.usages.most_of_each(counted),
+            QuotaOf::Prefix(prefix) => self.usages.under(prefix).counted(counted),
+        };
+        self.header.quotas.iter().flat_map(|(of, limits)| uses(of, limits, |counted| used(of, counted))).collect()
+    }
+
+    /// The same of the quota of this caller's credential, and of those of prefixes under which it may see names.
+    pub fn quota_uses_of(&self, caller: Caller, sees: impl Fn(&str) -> bool) -> Vec<QuotaUse> {
+        let own = self.header.quotas.of_credential(caller).map(|(of, _)| of);
+        let is_shown = |of: &QuotaOf| match of {
+            QuotaOf::Prefix(prefix) => sees(prefix),
+            QuotaOf::Credential { .. } | QuotaOf::EachCredential => Some(of) == own,
+        };
+        let used = |of: &QuotaOf| match of {
+            QuotaOf::Prefix(prefix) => self.usages.under(prefix),
+            QuotaOf::Credential { .. } | QuotaOf::EachCredential => self.usages.of_credential(caller.credential),
+        };
+        let shown = self.header.quotas.iter().filter(|(of, _)| is_shown(of));
+        shown.flat_map(|(of, limits)| uses(of, limits, |counted| used(of).counted(counted))).collect()
     }
 
     /// Refuses a command for which there is no room once `waiting_bytes` that are on their way to the log are added.
@@ -50,8 +78,25 @@ impl Table {
         if is_retry || may_reenter || is_marked { Ok(()) } else { Err(Refusal::TableFull { limit }) }
     }
 
+    /// Sets the quotas. What is above them stays.
+    pub(super) fn set_quotas(&mut self, quotas: Option<Arc<Quotas>>) {
+        self.header.quotas = quotas.filter(|_| self.supports(Feature::Quotas)).unwrap_or_default();
+        if !self.usages.set_quotas(self.header.quotas.clone()) {
+            return;
+        }
+        for (name, lock) in self.locks.after(None) {
+            lock.usages(name).for_each(|(_, usage)| self.usages.count_under(name, usage));
+        }
+    }
+
+    /// Refuses a hold of each of these names, or a wait for them, that the quotas of their prefixes do not allow.
+    pub(super) fn check_prefixes<'a>(&self, names: impl Iterator<Item = &'a Name>, waits: bool) -> Result<(), Refusal> {
+        self.usages.check_prefixes(names, Usage { holds: 1, waiters: waits.into(), ..Usage::default() })
+    }
+
     pub(super) fn check_usage(&self, caller: Caller, more: Usage) -> Result<(), Refusal> {
         let limits = &self.header.limits;
+        self.usages.check_quota(caller, more)?;
         if !limits.have_shares() || more.is_nothing() {
             return Ok(());
         }
@@ -76,6 +121,22 @@ impl Table {
         let growth = Usage::of_growth(&waiter.metadata, &acquire.metadata);
         let key = if waiter.idempotency_id.is_none() { acquire.key_usage() } else { Usage::default() };
         self.check_usage(acquire.caller, growth.and(key))
+    }
+}
+
+/// For each thing that a quota counts.
+fn uses(of: &QuotaOf, limits: &QuotaLimits, used: impl Fn(Counted) -> u64) -> Vec<QuotaUse> {
+    let one = |counted| Some(QuotaUse { of: of.clone(), counted, used: used(counted), limit: limits.max(counted)? });
+    Counted::ALL.into_iter().filter_map(one).collect()
+}
+
+impl Lock {
+    /// What its holds, its waiters and its delay use, and whose they are.
+    pub(in crate::domain) fn usages<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = (Caller, Usage)> + 'a {
+        let holds = self.holds().iter().map(|hold| (hold.caller, hold.usage(name)));
+        let waiters = self.queue().iter().map(|(_, waiter)| (waiter.caller, waiter.usage(name)));
+        let delay = self.delay().and_then(|delay| delay.counts_for).map(|caller| (caller, Usage::of_delay(name)));
+        holds.chain(waiters).chain(delay)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sessions are opened and closed.
 
 use super::{CommandResult, Effects, Table};
+use crate::domain::command::SessionForce;
 use crate::domain::idempotency::IdempotencyResult;
 use crate::domain::ids::{Caller, IdempotencyKey, SessionId};
 use crate::domain::limits::Feature;
@@ -31,9 +32,19 @@ impl Table {
         }
         self.check_opening(key, caller)?;
         let (deadline, idempotency_id) = (self.header.now.after_ms(idle_timeout_ms), key.map(|key| key.id));
-        let (watched, ended, timed_out, holds, waiters) = (deadline, false, None, 0, 0);
-        let session =
-            Session { idle_timeout_ms, deadline, watched, ended, timed_out, idempotency_id, caller, holds, waiters };
+        let (watched, ended, timed_out, force, holds, waiters) = (deadline, false, None, None, 0, 0);
+        let session = Session {
+            idle_timeout_ms,
+            deadline,
+            watched,
+            ended,
+            timed_out,
+            force,
+            idempotency_id,
+            caller,
+            holds,
+            waiters,
+        };
         self.sessions.insert(id, session);
         self.usages.add(caller, Usage::SESSION);
         if let Some(key) = key {
@@ -52,11 +63,18 @@ impl Table {
         self.check_usage(caller, Usage::of_new_session(key.is_some()))
     }
 
-    pub(super) fn close_session(&mut self, effects: &mut Effects, id: SessionId) -> CommandResult {
+    pub(super) fn close_session(
+        &mut self,
+        effects: &mut Effects,
+        id: SessionId,
+        force: Option<SessionForce>,
+    ) -> CommandResult {
         if !self.sessions.is_live(id) {
             return Err(Refusal::SessionUnknown);
         }
         self.end_session(effects, id, None);
+        let force = force.filter(|_| self.supports(Feature::Quotas));
+        self.sessions.set_force(id, force);
         Ok(Outcome::SessionClosed)
     }
 

@@ -75,7 +75,7 @@ impl Table {
 
     pub(super) fn add_waiter(&mut self, name: &Name, place: Place, waiter: Waiter) {
         for (name, _) in waiter.places(name) {
-            self.usages.add(waiter.caller, waiter.usage(name));
+            self.usages.add_of(name, waiter.caller, waiter.usage(name));
             waiter.owner.session().into_iter().for_each(|session| self.sessions.add_waiter(session));
         }
         self.locks.add_waiter(name, place, waiter);
@@ -85,7 +85,7 @@ impl Table {
     pub(super) fn remove_waiter(&mut self, name: &Name, place: Place) -> Option<Waiter> {
         let waiter = self.locks.remove_waiter(name, place)?;
         for (name, _) in waiter.places(name) {
-            self.usages.remove(waiter.caller, waiter.usage(name));
+            self.usages.remove_of(name, waiter.caller, waiter.usage(name));
             if let Some(session) = waiter.owner.session() {
                 self.sessions.remove_waiter(session, self.header.now);
             }
@@ -253,7 +253,7 @@ impl Table {
             if remembers_size {
                 self.remembered_sizes.forget(name);
             }
-            self.usages.add(hold.caller, hold.usage(name));
+            self.usages.add_of(name, hold.caller, hold.usage(name));
             hold.owner.session().into_iter().for_each(|session| self.sessions.add_hold(session));
         }
         self.locks.add_hold(name, size, remembers_size, hold);

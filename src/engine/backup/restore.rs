@@ -103,6 +103,7 @@ fn check_sound(mut table: Table) -> Result<(), String> {
         store: StoreId([1; 16]),
         level: table.level(),
         confirm: false,
+        quotas: None,
     };
     let begun = table.apply(Entry { at: table.now(), epoch: 0, body: Body::LeaderStart(start) });
     let broken = |events: &[Event]| events.iter().any(|event| matches!(event, Event::Broken(_)));

@@ -218,7 +218,7 @@ mod tests {
         let queue = CommandQueue::new(10);
         let one = open(0).min_bytes();
         let waiting: Vec<_> = (1..=3).map(|number| queue.submit(open(number))).collect();
-        drop(queue.submit(Command::CloseSession { session: SessionId([1; 16]) }));
+        drop(queue.submit(Command::CloseSession { session: SessionId([1; 16]), force: None }));
         assert_eq!(queue.reserved_bytes(), 3 * one, "only what adds something");
         drop(queue.next(BatchBounds { commands_max: 1, bytes_max: 1 }));
         assert_eq!(queue.reserved_bytes(), 2 * one);

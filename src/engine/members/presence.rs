@@ -6,7 +6,8 @@
 use super::cluster_members::ClusterMembers;
 use super::node_health::MembershipChange;
 use crate::base::{KeyedLogRateLimit, clock};
-use crate::domain::{Command, FEATURE_LEVEL, Feature, Incarnation, Limits, NodeId, Outcome, Refusal, StoreId};
+use crate::domain::{Command, FEATURE_LEVEL, Feature, Incarnation, Limits, NodeId, Outcome, Quotas, Refusal, StoreId};
+use crate::engine::EngineOptions;
 use crate::engine::command_queue::Answered;
 use crate::engine::error::EngineError;
 use crate::engine::events::EventLog;
@@ -123,17 +124,19 @@ impl ClusterMembers {
         if level > table.level() {
             drop(table);
             tracing::info!(level, "every member supports a higher feature level: it is raised");
-            drop(
-                self.queue
-                    .submit_as_leader(Command::RaiseLevel { level, limits: limits_of_level(level, &self.options) }),
-            );
+            let (limits, quotas) = (limits_of_level(level, &self.options), quotas_of_level(level, &self.options));
+            drop(self.queue.submit_as_leader(Command::RaiseLevel { level, limits, quotas }));
         }
     }
 }
 
 /// Nodes below the level of modes could not read any, and others not those of a later level.
-fn limits_of_level(level: u32, options: &crate::engine::EngineOptions) -> Option<Box<Limits>> {
+fn limits_of_level(level: u32, options: &EngineOptions) -> Option<Box<Limits>> {
     (level >= Feature::Modes as u32).then(|| Box::new(options.limits.for_level(level)))
+}
+
+fn quotas_of_level(level: u32, options: &EngineOptions) -> Option<Arc<Quotas>> {
+    options.quotas.clone().filter(|_| level >= Feature::Quotas as u32)
 }
 
 const CHECK_EVERY: Duration = Duration::from_millis(500);

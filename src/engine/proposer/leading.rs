@@ -55,6 +55,7 @@ impl Proposer {
             store: StoreId(self.raft.store_id()),
             level: FEATURE_LEVEL,
             confirm: !alone,
+            quotas: self.options.quotas.clone(),
         };
         let at = self.host.table().now();
         let entry = Entry { at, epoch: 0, body: Body::LeaderStart(start) };

@@ -70,7 +70,7 @@ mod tests {
     use crate::domain::{Applied, Command, Outcome, SessionId};
 
     fn close(number: u8) -> Queued {
-        Queued::new(Command::CloseSession { session: SessionId([number; 16]) }, None, 0, None)
+        Queued::new(Command::CloseSession { session: SessionId([number; 16]), force: None }, None, 0, None)
     }
 
     fn sequences(commands: &[Submitted]) -> Vec<u64> {

@@ -3,7 +3,7 @@
 use super::submitter::{Submitter, unexpected};
 use crate::base::random::random_id;
 use crate::domain::time::round_up_ms;
-use crate::domain::{Caller, Command, IdempotencyKey, Outcome, Refusal, SessionId};
+use crate::domain::{Caller, Command, Force, IdempotencyKey, Outcome, Refusal, SessionForce, SessionId};
 use crate::engine::error::Fault;
 use crate::engine::reads::Consistency;
 use std::time::Duration;
@@ -26,8 +26,10 @@ impl Submitter {
         }
     }
 
-    pub async fn close_session(&self, session: SessionId) -> Result<(), Fault> {
-        match self.run(Command::CloseSession { session }).await? {
+    /// With `force`, another than its client closes it.
+    pub async fn close_session(&self, session: SessionId, force: Option<Force>) -> Result<(), Fault> {
+        let force = force.map(|force| SessionForce(Box::new(force)));
+        match self.run(Command::CloseSession { session, force }).await? {
             Outcome::SessionClosed => Ok(()),
             other => Err(unexpected(other)),
         }

@@ -158,6 +158,7 @@ mod tests {
             incarnation: RUN,
             store: StoreId([1; 16]),
             level: FEATURE_LEVEL,
+            quotas: None,
             confirm: false,
         };
         Entry { at: Timestamp(1), epoch: 0, body: Body::LeaderStart(start) }

@@ -3,7 +3,8 @@
 
 use crate::base::KeyedLogRateLimit;
 use crate::base::clock::process_age;
-use crate::domain::{Applied, EndReason, Event, Outcome, Refusal, WaitEnd};
+use crate::domain::{Applied, EndReason, Event, Outcome, QuotaFull, Refusal, WaitEnd};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
@@ -39,6 +40,7 @@ counters! {
     table_full,
     pools_full,
     shares_full,
+    quotas_full,
     wait_timeouts,
     releases,
     expirations,
@@ -149,6 +151,7 @@ impl Counters {
     /// Counts a refusal, if a full limit is its reason.
     pub fn count_full(&self, refusal: &Refusal) {
         let (counter, limit, of) = match refusal {
+            Refusal::QuotaFull(full) => return self.count_quota_full(full),
             Refusal::HoldsFull { limit }
             | Refusal::SessionsFull { limit }
             | Refusal::IdempotencyKeysFull { limit }
@@ -175,10 +178,31 @@ impl Counters {
     }
 }
 
+/// By a hash of the quota and what it counts.
+static QUOTAS_FULL: KeyedLogRateLimit<u64> = KeyedLogRateLimit::new(64);
+
+impl Counters {
+    fn count_quota_full(&self, full: &QuotaFull) {
+        add(&self.quotas_full, 1);
+        let (of, what, limit) = (full.of.to_string(), full.counted.key(), full.limit);
+        let mut hasher = DefaultHasher::new();
+        (&of, what).hash(&mut hasher);
+        if let Some(held_back) = QUOTAS_FULL.admit(hasher.finish(), process_age()) {
+            tracing::warn!(
+                key = "quotas.limits",
+                of,
+                limit,
+                held_back,
+                "requests are refused: {of} has reached its quota (quotas.limits, {what}: {limit})"
+            );
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Pool, ShareOf};
+    use crate::domain::{Counted, Pool, QuotaOf, ShareOf};
 
     #[test]
     fn each_refusal_for_a_full_limit_is_counted() {
@@ -188,9 +212,17 @@ mod tests {
             Refusal::TableFull { limit: 1 },
             Refusal::ShareFull { pool: Pool::Bytes, whose: ShareOf::Address, limit: 1 },
             Refusal::ShareFull { pool: Pool::Holds, whose: ShareOf::Credential, limit: 1 },
+            Refusal::QuotaFull(Box::new(QuotaFull {
+                of: QuotaOf::EachCredential,
+                counted: Counted::Waiters,
+                limit: 1,
+            })),
             Refusal::WrongKey,
         ];
         refusals.iter().for_each(|refusal| full.count_full(refusal));
-        assert_eq!(full.read(), Stats { pools_full: 1, table_full: 1, shares_full: 2, ..Stats::default() });
+        assert_eq!(
+            full.read(),
+            Stats { pools_full: 1, table_full: 1, shares_full: 2, quotas_full: 1, ..Stats::default() }
+        );
     }
 }

@@ -143,9 +143,11 @@ impl Visit<'_> {
                 self.write(|context| members::page(&cluster, context))
             }
             Shown::Rights => {
-                let quotas = engine.local_quotas_of(caller(viewer, self.head));
+                let shares = engine.local_shares_of(caller(viewer, self.head));
+                let sees = |prefix: &str| !viewer.prefixes_under(prefix).is_empty();
+                let quotas = engine.local_quota_uses_of(caller(viewer, self.head), sees);
                 let rates = self.pages.app.rates.usage_of(viewer);
-                self.write(|context| rights::page(viewer, &quotas, &rates, context))
+                self.write(|context| rights::page(viewer, (&shares, &quotas), &rates, context))
             }
         })
     }

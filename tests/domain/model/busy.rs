@@ -79,7 +79,7 @@ fn verb() -> impl Strategy<Value = Verb> {
         1 => (name(), key_of_hold()).prop_map(|(name, key)| Verb::Force { name, key }),
         6 => (name(), key_of_hold()).prop_map(|(name, key)| Verb::Confirm { name, key }),
         1 => (name(), label()).prop_map(|(name, label)| Verb::CancelWait { name, label }),
-        2 => (0..OPEN).prop_map(|session| Verb::Close { session }),
+        2 => (0..OPEN, any::<bool>()).prop_map(|(session, forced)| Verb::Close { session, forced }),
         4 => open,
         3 => node_of_cluster(),
     ]

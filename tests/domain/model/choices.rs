@@ -26,7 +26,7 @@ fn verb() -> impl Strategy<Value = Verb> {
     prop_oneof![
         3 => (session(), prop_oneof![3 => 1..40_u64, 2 => Just(u64::MAX)], request(), by())
             .prop_map(|(session, idle_ms, request, by)| Verb::Open { session, idle_ms, request, by }),
-        1 => session().prop_map(|session| Verb::Close { session }),
+        1 => (session(), any::<bool>()).prop_map(|(session, forced)| Verb::Close { session, forced }),
         12 => wanted().prop_map(Verb::Acquire),
         4 => (name(), caller(), shown()).prop_map(|(name, session, proof)| Verb::Release { name, session, proof }),
         2 => (name(), caller(), shown(), milliseconds())

@@ -1,11 +1,11 @@
 //! Makes the commands of a script concrete for the present table.
 
-use super::driver::{Driver, limits};
+use super::driver::{Driver, limits, quotas};
 use super::script::{Key, Mistake, Shown, Verb, Waiting, Wanted};
 use crate::domain::kit::{self, session, store};
 use latchd::domain::{
-    Acquire, Caller, Command, Covers, Dialect, Force, FreezeHolds, FreezeOrder, HoldKey, NodeId, Proof, Terms, Token,
-    Upgrade, Wait,
+    Acquire, Caller, Command, Covers, Dialect, Force, FreezeHolds, FreezeOrder, HoldKey, NodeId, Proof, SessionForce,
+    Terms, Token, Upgrade, Wait,
 };
 use std::sync::Arc;
 
@@ -18,7 +18,10 @@ impl Driver {
                 idempotency_key: request.map(|(id, body)| kit::request(id, body)),
                 caller: caller(*by),
             },
-            Verb::Close { session: number } => Command::CloseSession { session: session(*number) },
+            Verb::Close { session: number, forced } => {
+                let force = forced.then(|| SessionForce(Box::new(Force::new("ops", "it hangs"))));
+                Command::CloseSession { session: session(*number), force }
+            }
             Verb::Acquire(wanted) => Command::Acquire(Box::new(self.acquire(wanted))),
             Verb::Release { name, session: caller, proof } => {
                 Command::Release { name: (*name).into(), session: caller.map(session), proof: self.proof(name, proof) }
@@ -96,7 +99,8 @@ impl Driver {
             }
             Verb::Forget { node } => Command::ForgetNode { node: id(node) },
             Verb::Raise { level, limits: tight } => {
-                Command::RaiseLevel { level: *level, limits: tight.map(|tight| Box::new(limits(tight))) }
+                let (limits, quotas) = (tight.map(|tight| Box::new(limits(tight))), tight.map(quotas));
+                Command::RaiseLevel { level: *level, limits, quotas }
             }
             verb => unreachable!("{verb:?} is a client's"),
         }

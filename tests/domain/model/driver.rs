@@ -3,10 +3,11 @@
 use super::script::{Asked, Batch, Lead, Step};
 use crate::domain::kit::{FIRST_TOKEN, session, store};
 use latchd::domain::{
-    Applied, Body, CommandId, Entry, Event, HoldKey, Incarnation, LeaderStart, Limits, Name, NodeId, ORPHAN_MS,
-    StaleEpoch, Submitted, Table, Timestamp,
+    Applied, Body, CommandId, Entry, Event, HoldKey, Incarnation, LeaderStart, Limits, Name, NodeId, ORPHAN_MS, Quota,
+    QuotaLimits, QuotaOf, Quotas, StaleEpoch, Submitted, Table, Timestamp,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One entry, just applied.
 pub struct Played<'a> {
@@ -85,6 +86,23 @@ pub fn limits(tight: bool) -> Limits {
     }
 }
 
+/// Credential 1 has a quota of its own; the names of a prefix are part of those of the next.
+pub fn quotas(tight: bool) -> Arc<Quotas> {
+    let less = |max: u64| if tight { max / 2 } else { max };
+    let of = |holds_max, sessions_max, waiters_max| QuotaLimits { holds_max, sessions_max, waiters_max };
+    let all = [
+        (QuotaOf::Credential { credential: 1, name: "one".into() }, of(Some(less(6)), Some(less(4)), Some(less(4)))),
+        (QuotaOf::EachCredential, of(Some(less(8)), Some(less(2)), None)),
+        (QuotaOf::Prefix("a".into()), of(Some(less(8)), None, Some(less(4)))),
+        (QuotaOf::Prefix(if tight { "b" } else { "ab" }.into()), of(Some(3), None, Some(1))),
+    ];
+    let mut quotas = Quotas::default();
+    for (of, limits) in all {
+        assert!(quotas.insert(Quota { of, limits }), "there is one of each");
+    }
+    Arc::new(quotas)
+}
+
 impl Driver {
     fn entry(&mut self, step: &Step) -> Entry {
         match step {
@@ -110,6 +128,7 @@ impl Driver {
             store: store(lead.node),
             level: lead.level,
             confirm: lead.confirm,
+            quotas: Some(quotas(lead.tight)),
         }
     }
 

@@ -62,6 +62,8 @@ pub enum Verb {
     },
     Close {
         session: u8,
+        /// By an operator.
+        forced: bool,
     },
     Acquire(Wanted),
     Release {

@@ -112,7 +112,7 @@ async fn nothing_here(app: &AppState, head: &Parts) -> Response {
     }
 }
 
-errors!(OpenErrors: GatewayError, BODY, MESSAGE, WRITE, [Code::SessionsFull, Code::DiskNearlyFull, Code::TableFull, Code::ShareFull], KEYED);
+errors!(OpenErrors: GatewayError, BODY, MESSAGE, WRITE, [Code::SessionsFull, Code::DiskNearlyFull, Code::TableFull, Code::QuotaFull, Code::ShareFull], KEYED);
 errors!(CloseErrors: GatewayError, [Code::TooManyAttempts], ACT, WRITE, IN_SESSION);
 
 /// Open a session

@@ -47,6 +47,9 @@ impl Reference {
         }
         let is_free = in_the_way.is_none() && frozen.is_none();
         self.check_counts(&asked, is_free)?;
+        let more = asked.claim.places.len() as u64;
+        self.check_quota(ask.caller, [more, 0, if is_free { 0 } else { more }])?;
+        self.check_prefixes(&asked.claim.names(), !is_free)?;
         if is_free {
             self.note_request(ask.idempotency_key);
             return Ok(Outcome::Acquired(self.add_hold(asked, given(actual), false)));
@@ -219,7 +222,7 @@ impl Reference {
         if self.waiters[at].key != ask.key {
             self.check_key(ask.key)?;
         }
-        let anew = Waiter { since: self.waiters[at].since, ..anew };
+        let anew = Waiter { since: self.waiters[at].since, caller: self.waiters[at].caller, ..anew };
         let old = std::mem::replace(&mut self.waiters[at], anew);
         self.after_wait(&old.owner);
         self.tell_wait_ended(&old, WaitEnd::Cancelled);
@@ -249,6 +252,7 @@ impl Reference {
             dialect: ask.dialect,
             request: ask.idempotency_key.map(|request| request.id),
             orphaned: false,
+            caller: self.recorded(ask.caller),
         }
     }
 

@@ -3,8 +3,8 @@
 use super::acquire::given;
 use super::{Claim, Hold, Owner, Reference, Waiter};
 use latchd::domain::{
-    Acquire, CommandId, EndReason, Event, Field, Grant, HoldKey, Metadata, Name, Outcome, Proof, Refusal, SHARED,
-    SessionId, Token, Upgrade, Wait, WaitEnd,
+    Acquire, Caller, CommandId, EndReason, Event, Field, Grant, HoldKey, Metadata, Name, Outcome, Proof, Refusal,
+    SHARED, SessionId, Token, Upgrade, Wait, WaitEnd,
 };
 
 impl Reference {
@@ -74,7 +74,7 @@ impl Reference {
             return Err(self.held(name, self.holds_of(name).count() == 1));
         }
         let earlier = self.waiters.iter().position(|waiter| waiter.upgrades == Some(token));
-        self.check_room_for_upgrade(name, token, earlier)?;
+        self.check_room_for_upgrade(name, token, earlier, ask.caller)?;
         if earlier.is_none_or(|at| self.waiters[at].key != ask.attempt) {
             self.check_key(ask.attempt)?;
         }
@@ -92,7 +92,13 @@ impl Reference {
         Ok(Outcome::Waiting { position: 0 })
     }
 
-    fn check_room_for_upgrade(&self, name: &Name, token: Token, earlier: Option<usize>) -> Result<(), Refusal> {
+    fn check_room_for_upgrade(
+        &self,
+        name: &Name,
+        token: Token,
+        earlier: Option<usize>,
+        caller: Caller,
+    ) -> Result<(), Refusal> {
         let (limits, (holds, waiters)) = (&self.limits, self.counts(None));
         if earlier.is_none() && self.waiters_of(name).count() as u64 >= limits.waiters_per_lock_max {
             return Err(Refusal::QueueFull { limit: limits.waiters_per_lock_max });
@@ -105,13 +111,18 @@ impl Reference {
         if earlier.is_none() && session.is_some() && (holds + waiters) as u64 >= limits.holds_per_session_max {
             return Err(Refusal::SessionHoldsFull { limit: limits.holds_per_session_max });
         }
-        Ok(())
+        if earlier.is_some() {
+            return Ok(());
+        }
+        self.check_quota(caller, [1, 0, 1])?;
+        self.check_prefixes(std::slice::from_ref(name), true)
     }
 
     /// Nobody is ahead of an upgrade.
     fn upgrading(&self, id: CommandId, ask: &Upgrade, token: Token) -> Waiter {
         let hold = self.holds.iter().find(|hold| hold.token == token).expect("it was found just now");
-        let asked = Acquire { wait: ask.wait, ..Acquire::new(ask.name.clone(), ask.attempt, hold.dialect) };
+        let asked =
+            Acquire { wait: ask.wait, caller: ask.caller, ..Acquire::new(ask.name.clone(), ask.attempt, hold.dialect) };
         let (owner, metadata) = (hold.owner.clone(), Metadata::default());
         Waiter { upgrades: Some(token), priority: i32::MAX, owner, metadata, ..self.waiter(id, &asked) }
     }

@@ -3,7 +3,7 @@
 use super::requests::Made;
 use super::{Hold, Reference, Session};
 use latchd::domain::{
-    Command, Dialect, EndReason, Field, Grant, HoldKey, IdempotencyKey, Name, Outcome, Proof, Refusal, SHARED,
+    Caller, Command, Dialect, EndReason, Field, Grant, HoldKey, IdempotencyKey, Name, Outcome, Proof, Refusal, SHARED,
     SessionId, Submitted, Token, Undone,
 };
 use std::collections::BTreeSet;
@@ -39,12 +39,14 @@ impl Reference {
             .chain(others.into_iter().map(|(name, _)| name))
             .for_each(|name| self.expire_lock(name));
         let outcome = match command {
-            Command::OpenSession { session, idle_timeout_ms, idempotency_key: request, .. } => {
-                self.open_session(*session, *idle_timeout_ms, request.filter(|_| self.knows_requests()))
+            Command::OpenSession { session, idle_timeout_ms, idempotency_key: request, caller } => {
+                self.open_session(*session, *idle_timeout_ms, request.filter(|_| self.knows_requests()), *caller)
             }
-            Command::CloseSession { session } if !self.is_live(*session) => Err(Refusal::SessionUnknown),
-            Command::CloseSession { session } => {
+            Command::CloseSession { session, .. } if !self.is_live(*session) => Err(Refusal::SessionUnknown),
+            Command::CloseSession { session, force } => {
                 self.end_session(*session, false);
+                let force = force.as_ref().filter(|_| self.level >= 12).map(|force| (*force.0).clone());
+                self.sessions.entry(*session).and_modify(|session| session.force = force);
                 Ok(Outcome::SessionClosed)
             }
             Command::Acquire(acquire) => self.acquire(*id, acquire, actual),
@@ -75,6 +77,7 @@ impl Reference {
         id: SessionId,
         idle_timeout_ms: u64,
         request: Option<IdempotencyKey>,
+        caller: Caller,
     ) -> Result<Outcome, Refusal> {
         if let Some(made) = request.and_then(|request| self.recall(request)) {
             let Made::Session(session) = made? else { return Err(Refusal::RequestReused) };
@@ -88,9 +91,11 @@ impl Reference {
             return Err(Refusal::SessionsFull { limit: self.limits.sessions_max });
         }
         self.check_requests(request)?;
+        self.check_quota(caller, [0, 1, 0])?;
         self.note_request(request);
-        let request = request.map(|request| request.id);
-        self.sessions.insert(id, Session { idle_timeout_ms, seen: self.now, ended: false, timed_out: false, request });
+        let (seen, request, caller) = (self.now, request.map(|request| request.id), self.recorded(caller));
+        let (ended, timed_out, force) = (false, false, None);
+        self.sessions.insert(id, Session { idle_timeout_ms, seen, ended, timed_out, request, caller, force });
         Ok(Outcome::SessionOpened { session: id })
     }
 

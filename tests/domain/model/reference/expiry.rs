@@ -1,6 +1,6 @@
 //! What ends by itself, and what the end of a hold or a wait brings with it.
 
-use super::{Owner, Reference, Waiter};
+use super::{Hold, Owner, Reference, Waiter};
 use latchd::domain::{EndReason, Event, HoldKey, Name, SessionId, Timestamp, Token, WaitEnd};
 
 impl Reference {
@@ -112,21 +112,25 @@ impl Reference {
             });
             self.remember(&name, &hold, why, why == EndReason::SessionEnded && timed_out);
             if is_unclean && hold.claim.delay_ms > 0 {
-                self.delay(&name, self.now.after_ms(hold.claim.delay_ms), token);
+                self.delay(&name, self.now.after_ms(hold.claim.delay_ms), &hold);
             }
             if hold.claim.value.is_some() {
                 let reliable = self.now.after_ms(self.limits.election_reliable_ms);
-                self.delay(&name, deadline.map_or(reliable, |deadline| deadline.min(reliable)), token);
+                self.delay(&name, deadline.map_or(reliable, |deadline| deadline.min(reliable)), &hold);
             }
         }
         self.end_upgrade(token);
     }
 
     /// A moment that has passed delays nothing; a longer delay stays.
-    fn delay(&mut self, name: &Name, until: Timestamp, token: Token) {
+    fn delay(&mut self, name: &Name, until: Timestamp, hold: &Hold) {
         let is_longer = self.delays.get(name).is_none_or(|(before, _)| *before < until);
         if until >= self.now && is_longer {
-            self.delays.insert(name.clone(), (until, token));
+            self.delays.insert(name.clone(), (until, hold.token));
+            self.delayed_for.remove(name);
+            if self.has_bounds() {
+                self.delayed_for.insert(name.clone(), hold.caller);
+            }
         }
     }
 

@@ -48,6 +48,15 @@ impl Reference {
         self.past.get(name).into_iter().flatten().rev().take(kept).cloned().collect()
     }
 
+    /// Who forced the end, of the hold or of its session.
+    fn force_of(&self, hold: &Hold, why: EndReason) -> Option<Force> {
+        match why {
+            EndReason::Forced => self.force.clone(),
+            EndReason::SessionEnded => self.sessions.get(&hold.owner.session?)?.force.clone(),
+            _ => None,
+        }
+    }
+
     /// Nobody has heard of a hold that was cancelled.
     pub fn remember(&mut self, name: &Name, hold: &Hold, why: EndReason, timed_out: bool) {
         let kept = self.limits.history_per_lock as usize;
@@ -68,7 +77,7 @@ impl Reference {
             size: self.sizes.get(name).copied().unwrap_or(1),
             weight: hold.claim.weight,
             value: hold.claim.value.clone(),
-            force: self.force.clone().filter(|_| why == EndReason::Forced),
+            force: self.force_of(hold, why),
         };
         let list = self.past.entry(name.clone()).or_default();
         while list.len() >= kept {

@@ -2,7 +2,7 @@
 //!
 //! Written from the promises, not from the code, so that the two can disagree. A hold of several names is one record with a
 //! list of names, and so is a wait. This file has the state; `queue` says who is granted what, `expiry` what ends, `history`
-//! what is remembered of it, `deadlock` who waits for whom, `freezes` what is frozen, and the others what each command does.
+//! what is remembered of it, `deadlock` who waits for whom, `freezes` what is frozen, `quotas` how much each may have, and the others what each command does.
 //! It predicts everything except the numbers of the fencing
 //! tokens, which it takes from the table (`tokens` checks those), and which of several cycles of waits is named.
 
@@ -15,17 +15,19 @@ mod freezes;
 mod history;
 mod nodes;
 mod queue;
+mod quotas;
 mod requests;
 
 use super::driver::Played;
 use arcstr::ArcStr;
 pub use history::Past;
 use latchd::domain::{
-    Body, BodyDigest, CommandId, Dialect, Entry, Event, Force, Freeze, HoldKey, IdempotencyId, Incarnation,
-    LeaderStart, Limits, Metadata, Name, NodeId, Outcome, SessionId, Submitted, Terms, Timestamp, Token, Wait,
+    Body, BodyDigest, Caller, CommandId, Dialect, Entry, Event, Force, Freeze, HoldKey, IdempotencyId, Incarnation,
+    LeaderStart, Limits, Metadata, Name, NodeId, Outcome, Quotas, SessionId, Submitted, Terms, Timestamp, Token, Wait,
 };
 use nodes::Node;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 #[derive(Default)]
 pub struct Reference {
@@ -51,6 +53,9 @@ pub struct Reference {
     ldlm_sizes: BTreeMap<Name, u32>,
     /// Locks that nobody is granted for a while: until when, and the token of the hold that ended.
     pub delays: BTreeMap<Name, (Timestamp, Token)>,
+    /// For whom delays count, since level 9.
+    delayed_for: BTreeMap<Name, Caller>,
+    quotas: Arc<Quotas>,
     /// Remembered sizes: until when, of which lock, which size.
     pub idle_sizes: Vec<(Timestamp, Name, u32)>,
     /// High-water marks: the token, and until when it is remembered.
@@ -75,6 +80,9 @@ pub struct Session {
     /// It ended because it was idle.
     pub timed_out: bool,
     pub request: Option<IdempotencyId>,
+    pub caller: Caller,
+    /// Who ended it by force.
+    pub force: Option<Force>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -114,6 +122,7 @@ pub struct Hold {
     pub request: Option<IdempotencyId>,
     /// The request was lost, and the hold waits for a retry.
     pub orphaned: bool,
+    pub caller: Caller,
 }
 
 #[derive(Clone)]
@@ -135,6 +144,7 @@ pub struct Waiter {
     pub request: Option<IdempotencyId>,
     /// The request was lost; the place is kept for a retry.
     pub orphaned: bool,
+    pub caller: Caller,
 }
 
 impl Claim {
@@ -206,6 +216,7 @@ impl Reference {
         }
         self.last_token = self.last_token.max(start.first_token - 1);
         self.set_limits(&start.limits);
+        self.set_quotas(start.quotas.as_ref());
         self.confirm = start.confirm;
         self.sessions.values_mut().for_each(|session| session.seen = self.now);
         self.record(start.node, start.incarnation, start.store, start.level);

@@ -33,12 +33,15 @@ impl Reference {
                 self.bury_the_dead();
                 Ok(Outcome::NodeRecorded)
             }
-            Command::RaiseLevel { level, ref limits } => {
+            Command::RaiseLevel { level, ref limits, ref quotas } => {
                 if level <= self.level || self.nodes.values().any(|node| node.level < level) {
                     return Err(Refusal::LevelRefused { level: self.level });
                 }
                 self.level = level;
                 limits.iter().for_each(|limits| self.set_limits(limits));
+                if quotas.is_some() {
+                    self.set_quotas(quotas.as_ref());
+                }
                 Ok(Outcome::LevelRaised { level })
             }
             _ => Err(Refusal::Broken("not a leader's command")),

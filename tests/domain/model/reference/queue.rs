@@ -132,7 +132,7 @@ impl Reference {
         let is_open = has_waited && asked.is_attached() && self.confirms();
         let unconfirmed = is_open.then_some(asked.command.incarnation);
         asked.request.into_iter().for_each(|request| self.keep_request(request));
-        let Waiter { claim, key, owner, metadata, dialect, lease_ms, request, .. } = asked;
+        let Waiter { claim, key, owner, metadata, dialect, lease_ms, request, caller, .. } = asked;
         let (attempt, since, orphaned) = (Some(key), self.now, false);
         self.holds.push(Hold {
             claim,
@@ -148,6 +148,7 @@ impl Reference {
             unconfirmed,
             request,
             orphaned,
+            caller,
         });
         grant
     }

@@ -188,6 +188,7 @@ impl Reference {
             dialect: hold.dialect,
             request: hold.request,
             orphaned: true,
+            caller: hold.caller,
         });
     }
 
