@@ -8,11 +8,11 @@ pub const COMMAND_LINE_KEY: &str = "command-line-key";
 pub const COMMAND_LINE_PASSWORD: &str = "command-line-password";
 /// What comes before the name of an identity token.
 pub const TOKEN: &str = "oidc:";
-/// In `quotas.rates`, each credential.
+/// In `quotas.rates` and `quotas.limits`, each credential.
 pub const EACH: &str = "*";
 
 /// Whether no key and no certificate may have this name.
-pub(super) fn is_reserved(name: &str) -> bool {
+pub fn is_reserved(name: &str) -> bool {
     let numbered = [PASSWORD, COMMAND_LINE_KEY, COMMAND_LINE_PASSWORD];
     let is_numbered = |kind: &&str| {
         let number = name.strip_prefix(*kind).and_then(|rest| rest.strip_prefix('-'));

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
 use super::rates::subject;
-use crate::access::{Identity, Subject};
+use crate::access::{Identity, Subject, reserved_names};
 use crate::domain::{Quota, QuotaLimits, QuotaOf, Quotas};
 
 const EXPECTED: &str = "expected { credential = \"ci\", holds_max = 100, sessions_max = 10, waiters_max = 50 } with one or more of the \
@@ -42,6 +42,16 @@ pub fn limits<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<LimitConfig>, D:
     }
     let limits: Vec<LimitConfig> =
         entries.into_iter().map(limit).collect::<Option<_>>().ok_or_else(|| de::Error::custom(EXPECTED))?;
+    // Their numbers in the table do not follow from their names.
+    let reserved = limits.iter().find_map(|limit| match &limit.subject {
+        Subject::Credential(name) if reserved_names::is_reserved(name) => Some(name),
+        _ => None,
+    });
+    if let Some(name) = reserved {
+        let problem =
+            "is no name of an API key or of certificates; \"*\" is each credential that has no quota of its own";
+        return Err(de::Error::custom(format!("{name:?} {problem}")));
+    }
     let mut subjects = HashSet::new();
     match limits.iter().find(|limit| !subjects.insert(&limit.subject)) {
         Some(twice) => Err(de::Error::custom(format!("expected one quota of {}", twice.subject))),

@@ -90,6 +90,7 @@ fn bad_quotas_are_refused_at_the_start() {
         (r#"{ credential = "ci", prefix = "a/", holds_max = 1 }"#, "or prefix"),
         (r#"{ holds_max = 1 }"#, "expected"),
         (r#"{ credential = "ci" }"#, "one or more"),
+        (r#"{ credential = "password-1", holds_max = 1 }"#, "is no name of an API key"),
         (r#"{ credential = "ci", holds_max = 0 }"#, "nonzero"),
         (r#"{ prefix = "a/", sessions_max = 3 }"#, "without sessions_max"),
         (r#"{ credential = "ci", requests_per_second = 3 }"#, "requests_per_second"),
