@@ -1,5 +1,6 @@
 //! Whose certificates a collector may have, and which one it is shown: PEM files, read once, at the start.
 
+use crate::base::named_file::{self, PEM_BYTES_MAX};
 use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig, Identity};
 use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject as _;
@@ -62,7 +63,7 @@ const CERT: &str = "tracing.client_cert_file";
 const KEY: &str = "tracing.client_key_file";
 
 fn read(config_key: &str, path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| unusable(config_key, path, &error.to_string()))
+    named_file::read_once(path, PEM_BYTES_MAX).map_err(|error| unusable(config_key, path, &error.to_string()))
 }
 
 fn unusable(config_key: &str, path: &Path, why: &str) -> String {
@@ -131,6 +132,7 @@ mod tests {
             );
         };
         says(refused(Some("/missing".into()), None), [CA, "No such file"]);
+        says(refused(Some("/dev/zero".into()), None), [CA, "longer than"]);
         says(refused(Some(key.clone()), None), [CA, "no PEM certificate"]);
         says(refused(None, Some((cert.clone(), cert.clone()))), [KEY, "no PEM private key"]);
         let foreign = file("other", &other.signing_key.serialize_pem());
