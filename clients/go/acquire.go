@@ -19,6 +19,8 @@ const (
 	openMax = 50 * time.Second
 	// sessionsMax is how many sessions may end while one lock is acquired; more are an error.
 	sessionsMax = 3
+	// earlyPause is the rest after an answer that came before the end of the wait that was asked for.
+	earlyPause = 250 * time.Millisecond
 )
 
 // errNotGranted: the wait ended without the lock.
@@ -44,6 +46,7 @@ func (c *Client) acquire(ctx context.Context, own *owner, w *wanted, l limits) (
 		if err != nil {
 			return granted{}, err
 		}
+		askedUntil := now().after(wait)
 		ask := c.question(w, session, wait)
 		hold, err := c.ask(ctx, ask, l)
 		var refused *RefusedError
@@ -60,6 +63,10 @@ func (c *Client) acquire(ctx context.Context, own *owner, w *wanted, l limits) (
 			c.sessions.leave(session)
 			if l.over.left() == 0 {
 				return granted{}, err
+			}
+			if askedUntil.left() > 0 && !isRefusal(err, holdEnded) {
+				// It did not wait so long as it was asked to; so it is not asked as fast as it answers.
+				rest(ctx, min(earlyPause, l.over.left()))
 			}
 			continue
 		case errors.As(err, &refused) && refused.kind != unaskedHold:

@@ -167,10 +167,12 @@ var _ = behaviour("refusal", func(t *testing.T) {
 		}
 		check(t, code == told.code, "%d: %v", told.status, err)
 	}
-	// A freeze as no service tells it today.
+	// A freeze as no service tells it today, and one that does not wait: it is not asked as fast as it answers.
 	odd := put(t, common, always("/v1/lock", func(e *exchange) {
 		e.say(200, "application/json", []byte(`{"locked": false, "name": "odd", "key": "", "frozen": {"until": 7, "match": "regex"}}`))
 	}))
-	_, err := connect(t, odd.url).Lock(testContext(t), "odd", Wait(0))
+	_, err := connect(t, odd.url).Lock(testContext(t), "odd", Wait(800*time.Millisecond))
 	mustBe(t, err, ErrFrozen)
+	asked := len(odd.keys("/v1/lock"))
+	check(t, asked > 1 && asked < 8, "it was asked %d times", asked)
 })

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from opentelemetry import trace
-from servers import Between, Proxy, Server, problem
+from servers import Between, Proxy, Server, problem, wire
 
 from latchd import Client, Frozen, Hold, NotAcquired, Refused, Unreachable, acquiring
 
@@ -70,6 +70,22 @@ def test_wait_outlasts_a_freeze_and_says_so(
     waiting.join(10)
     assert [hold.name for hold in holds] == ["frozen-wait"]
     holds[0].release()
+
+
+@pytest.mark.row("frozen-wait")
+def test_service_that_does_not_wait_is_not_asked_as_fast_as_it_answers(shared: Server) -> None:
+    asked: list[str] = []
+
+    def answer(path: str, status: int, content: bytes) -> Iterator[bytes] | None:
+        if path != "/v1/lock":
+            return None
+        asked.append(path)
+        return iter([wire(200, b'{"locked": false, "name": "hasty", "key": "", "frozen": {"reason": "seven"}}')])
+
+    with Between(shared, answer) as between, Client(between.url) as client:
+        with pytest.raises(Frozen, match="seven"):
+            client.lock("hasty", wait=0.8)
+    assert 2 <= len(asked) < 8
 
 
 @pytest.mark.row("lock-delay")

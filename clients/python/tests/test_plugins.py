@@ -24,7 +24,7 @@ from celery_once import AlreadyQueued, QueueOnce
 from oslo_utils import netutils
 from servers import Server
 
-from latchd import Client, Unreachable
+from latchd import Client, Frozen, Unreachable
 from latchd.plugins import celery_once as once
 from latchd.plugins.tooz import LatchdDriver
 
@@ -209,6 +209,17 @@ def test_lock_of_celery_once_ends_with_its_timeout_and_is_waited_for(server: Ser
     assert backend.clear_lock("timed") == 1
     with urllib.request.urlopen(f"{server.url}/v1/sessions") as answer:
         assert not json.load(answer)["sessions"], "neither of those that have ended nor of the one that was refused"
+
+
+def test_frozen_task_is_not_queued_and_its_caller_is_told_why(shared: Server) -> None:
+    backend = once.Latchd({"url": shared.url})
+    backend.raise_or_lock("once-frozen", timeout=60)
+    shared.freeze("once-frozen", "release 7")
+    with pytest.raises(AlreadyQueued):
+        backend.raise_or_lock("once-frozen", timeout=60)
+    assert backend.clear_lock("once-frozen") == 1
+    with pytest.raises(Frozen, match="release 7"):
+        backend.raise_or_lock("once-frozen", timeout=60)
 
 
 def test_celery_once_seals_the_session(shared: Server, client: Client) -> None:

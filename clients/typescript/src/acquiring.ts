@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 
 import * as asked from "./asked.js";
-import { leftMs, nowMs } from "./clock.js";
+import { leftMs, nowMs, sleepUntil } from "./clock.js";
 import type { Cancel, Reply } from "./connections.js";
 import { CutShort, HoldEnded, Refused, SessionEnded, WouldDeadlock, messageOf } from "./errors.js";
 import { longestWaitMs } from "./refusals.js";
@@ -20,6 +20,8 @@ const RESULT_GRACE_MS = 300;
 const ONCE_MS = 2000;
 /** The shortest time limit of a wait. */
 const SHORTEST_MS = 1000;
+/** The rest after an answer that came before the end of the wait that was asked for. */
+const EARLY_PAUSE_MS = 250;
 /** How many sessions may end while one lock is acquired; more are an error. */
 const SESSIONS_MAX = 3;
 
@@ -92,7 +94,9 @@ export async function acquire(
     const cancel = signal && { signal };
     const session = await service.open(wait.patience(service), cancel);
     // Time may be left: the service limits waits, and a lease may expire before its grant arrives.
-    const body = { ...wanted.body, ...wait.asked(service) };
+    const asking = wait.asked(service);
+    const body = { ...wanted.body, ...asking };
+    const askedUntilMs = nowMs() + Number(asking["wait_timeout_seconds"] ?? 0) * 1000;
     try {
       const answer = await ask(service, wanted, body, session, wait, signal);
       const outcome = await trusted(service, wanted, answer, session, wait);
@@ -101,6 +105,8 @@ export async function acquire(
         signal.throwIfAborted();
       }
       if (isGranted(outcome) || wait.isOver) return outcome;
+      // One that did not wait so long as it was asked to is not asked as fast as it answers.
+      if (leftMs(askedUntilMs) > 0) await sleepUntil(Math.min(nowMs() + EARLY_PAUSE_MS, wait.overMs), signal);
     } catch (error) {
       if (error instanceof SessionEnded) {
         service.end(session, "its session has ended");

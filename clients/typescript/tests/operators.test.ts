@@ -126,6 +126,9 @@ beside("operators", () => {
     const odd = '{"locked": false, "name": "odd", "key": "", "frozen": {"until": 7, "remaining_seconds": 1e300}}';
     await using between = await Between.start(await shared(), (path) => (path === "/v1/lock" ? [wire(200, odd)] : null));
     await using client = new Client(between.url);
-    await assert.rejects(client.lock("odd", { waitMs: 0 }), Frozen);
+    // It does not wait, and is not asked as fast as it answers.
+    await assert.rejects(client.lock("odd", { waitMs: 800 }), Frozen);
+    const { length: asked } = between.keys("/v1/lock");
+    assert.ok(asked > 1 && asked < 8, `${asked}`);
   });
 });

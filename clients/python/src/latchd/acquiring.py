@@ -10,7 +10,7 @@ from . import asked, clock
 from .errors import CutShort, HoldEnded, LatchdError, Refused, SessionEnded, WouldDeadlock
 from .nodes import Answer, Call, Patience
 from .service import Service
-from .steps import Steps
+from .steps import Pause, Steps
 from .wanted import Wanted
 from .wire import WAIT_TIMEOUT, Freeze, Granted, Json, LockInfo, Session, deadlock, lease_end, longest_wait
 from .withdrawing import Pending
@@ -29,6 +29,8 @@ _SHORTEST_SECONDS = 1.0
 _SESSIONS_MAX = 3
 #: The time limit for asking what is known of a lock, for a message.
 _LOOK_SECONDS = 1.0
+#: How long to rest after an answer that came before the end of the wait that was asked for.
+_EARLY_PAUSE_SECONDS = 0.25
 _FOREVER = float("inf")
 
 
@@ -98,6 +100,7 @@ def _acquire(service: Service, wanted: Wanted, wait: Wait, pending: Pending) -> 
         body = dict(wanted.body)
         if seconds > 0:
             body["wait_timeout_seconds"] = max(0.001, round(seconds, 3))
+        asked_until = clock.now() + seconds
         session = yield from service.open(wait.patience(service))
         pending.session = session
         sessions += 1
@@ -124,6 +127,9 @@ def _acquire(service: Service, wanted: Wanted, wait: Wait, pending: Pending) -> 
             continue
         if isinstance(granted, Granted) or clock.left(wait.over) == 0:
             return granted
+        if clock.left(asked_until) > 0:
+            # It did not wait so long as it was asked to; so it is not asked as fast as it answers.
+            yield Pause(min(_EARLY_PAUSE_SECONDS, clock.left(wait.over)))
 
 
 def _ask(service: Service, wanted: Wanted, body: Json, wait: Wait, pending: Pending) -> Steps[Answer]:

@@ -25,13 +25,13 @@ from celery_once.tasks import AlreadyQueued
 from .. import asked, clock
 from ..acquiring import Wait
 from ..client import Client
-from ..errors import LatchdError, SessionEnded
+from ..errors import Frozen, LatchdError, SessionEnded
 from ..identity import described
 from ..nodes import Call
 from ..service import Service
 from ..steps import Steps
 from ..wanted import Wanted
-from ..wire import Session
+from ..wire import Freeze, Json, Session
 
 log = logging.getLogger("latchd")
 
@@ -68,7 +68,8 @@ class Latchd:
         self._client = client
 
     def raise_or_lock(self, key: str, timeout: float) -> None:
-        """Takes the lock for so many seconds; raises `AlreadyQueued` where it is taken already."""
+        """Takes the lock for so many seconds; raises `AlreadyQueued` where it is taken already, and
+        `Frozen` where an operator has frozen it: then nobody has queued the task."""
         left = self._client._blocking.run(self._lock(self._service(), self._prefix + key, float(timeout)))
         if left is not None:
             raise AlreadyQueued(left)
@@ -89,20 +90,23 @@ class Latchd:
         )
         answer = yield from service.nodes.send(opening, service.usual())
         session = Session.of(answer.body, answer.headers)
-        is_ours = False
+        told: Json = {}
         try:
-            is_ours = yield from self._take(service, session, name, lease)
+            told = yield from self._take(service, session, name, lease)
         finally:
-            if not is_ours:
+            if not told.get("locked"):
                 # Whatever it has or waits for ends with it.
                 yield from service.delete(session, service.usual())
-        if is_ours:
+        if told["locked"]:
             return None
         found = yield from service.show(name, service.usual())
         left = [] if found is None else [each.remaining_seconds for each in found.holders]
+        if not left and (freeze := Freeze.of(told)) is not None:
+            # It is not queued, and must not be.
+            raise Frozen(name, freeze, [], 0)
         return max((seconds for seconds in left if seconds is not None), default=0.0)
 
-    def _take(self, service: Service, session: Session, name: str, lease: float) -> Steps[bool]:
+    def _take(self, service: Service, session: Session, name: str, lease: float) -> Steps[Json]:
         wanted = Wanted.of(name, lease=lease, size=None, mode=None, weight=None, lock_delay=None)
         wait = Wait.of(self._wait, service.patience)
         body: dict[str, object] = {**wanted.body, "metadata": described(None, {_ENTRY: self._seal(session.id)})}
@@ -111,7 +115,7 @@ class Latchd:
         call = Call("POST", wanted.path, body, session.id, str(uuid.uuid4()), asked.lock(wanted.names))
         patience = wait.patience(service, service.timeout + self._wait if self._wait else None)
         answer = yield from service.nodes.send(call, dataclasses.replace(patience, waits=False))
-        return bool(answer.body["locked"])
+        return answer.body
 
     def _clear(self, service: Service, name: str) -> Steps[int]:
         found = yield from service.show(name, service.usual())
