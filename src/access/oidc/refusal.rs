@@ -38,7 +38,7 @@ refusals! {
     LivesTooLong = "lives-too-long", "the identity token is valid for longer than is accepted here";
     Audience = "audience", "the identity token is for another audience";
     Subject = "subject", "the identity token has no subject (sub), or one that is too long";
-    UnknownKey = "unknown-key", "the identity token is signed with a key that its issuer does not publish";
+    UnknownKey = "unknown-key", "the identity token is signed with a key that its issuer does not publish, or not for its algorithm";
     Signature = "signature", "the signature of the identity token is wrong";
     NoRule = "no-rule", "the identity token is valid, but no rule of access.oidc gives it a right here";
     IssuerUnreachable = "issuer-unreachable", "the keys of the issuer of the identity token cannot be fetched now";

@@ -8,7 +8,6 @@ use super::signature;
 use super::token::{IdentityToken, may_be_token};
 use super::waiting::Fetches;
 use crate::access::digest::{Keyed, KeyedDigest};
-use crate::access::ending::Ending;
 use crate::access::identity::Identity;
 use crate::access::throttle::Throttle;
 use crate::base::address_group::AddressGroup;
@@ -23,6 +22,8 @@ use std::time::Duration;
 
 /// Tokens that were verified lately, so that a request costs no signature. Beyond it, the oldest is verified again.
 const VERIFIED_MAX: usize = 10_000;
+/// The same of tokens that are rightly signed and open nothing: they keep no place from those that do.
+const OPEN_NOTHING_MAX: usize = 1_000;
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// Judges identity tokens.
@@ -30,6 +31,7 @@ pub struct IdentityTokens {
     issuers: Box<[Known]>,
     keyed: Keyed,
     verified: RwLock<BoundedMap<KeyedDigest, Verified>>,
+    open_nothing: RwLock<BoundedMap<KeyedDigest, Verified<TokenRefusal>>>,
     throttle: Throttle,
     refetch_interval: Duration,
     /// In the order of [`TokenRefusal::ALL`].
@@ -50,13 +52,17 @@ struct Published {
     generation: u64,
     keys: Option<Arc<KeySet>>,
     at_unix_seconds: u64,
+    /// The issuer gave no keys when it was last asked.
+    is_failing: bool,
 }
 
+/// What a token was found to be while the keys of its issuer had this generation.
 #[derive(Clone)]
-struct Verified {
-    identity: Identity,
+struct Verified<T = Identity> {
+    found: T,
     issuer: usize,
     generation: u64,
+    until_unix_seconds: u64,
 }
 
 /// What a look at a secret has found.
@@ -101,6 +107,7 @@ impl IdentityTokens {
             issuers: issuers.iter().map(known).collect(),
             keyed: Keyed::new()?,
             verified: RwLock::new(BoundedMap::new(VERIFIED_MAX)),
+            open_nothing: RwLock::new(BoundedMap::new(OPEN_NOTHING_MAX)),
             throttle: Throttle::new(limits.failures_per_minute, WINDOW, limits.addresses_max),
             refetch_interval: limits.refetch_interval,
             refused: Default::default(),
@@ -113,8 +120,11 @@ impl IdentityTokens {
             return Looked::NoToken;
         }
         let digest = self.keyed.digest(secret);
-        if let Some(identity) = self.verified_before(&digest, now.unix) {
+        if let Some(identity) = self.found_before(&self.verified, &digest, now.unix) {
             return Looked::Judged(Ok(identity));
+        }
+        if let Some(refusal) = self.found_before(&self.open_nothing, &digest, now.unix) {
+            return Looked::Judged(Err(refusal));
         }
         match IdentityToken::read(secret) {
             None => Looked::NoToken,
@@ -143,7 +153,7 @@ impl IdentityTokens {
         let known = &self.issuers[issuer];
         known.fetched.fetch_add(1, Relaxed);
         let mut published = known.keys.write();
-        published.at_unix_seconds = unix_time.as_secs();
+        (published.at_unix_seconds, published.is_failing) = (unix_time.as_secs(), false);
         if !published.keys.as_ref().is_some_and(|old| old.is_same_as(&keys)) {
             published.generation += 1;
             published.keys = Some(Arc::new(keys));
@@ -152,6 +162,7 @@ impl IdentityTokens {
 
     pub fn note_failed_fetch(&self, issuer: usize) {
         self.issuers[issuer].failed.fetch_add(1, Relaxed);
+        self.issuers[issuer].keys.write().is_failing = true;
     }
 
     /// The keys are too old to be relied on.
@@ -200,12 +211,15 @@ impl IdentityTokens {
         })
     }
 
-    fn verified_before(&self, digest: &KeyedDigest, unix: Duration) -> Option<Identity> {
-        let verified = self.verified.read().get(digest).cloned()?;
+    fn found_before<T: Clone>(
+        &self,
+        known: &RwLock<BoundedMap<KeyedDigest, Verified<T>>>,
+        digest: &KeyedDigest,
+        unix: Duration,
+    ) -> Option<T> {
+        let verified = known.read().get(digest).cloned()?;
         let is_current = self.issuers[verified.issuer].keys.read().generation == verified.generation;
-        let until = verified.identity.ending().and_then(Ending::expires);
-        let has_ended = until.is_some_and(|until| unix.as_secs() >= until);
-        (is_current && !has_ended).then_some(verified.identity)
+        (is_current && unix.as_secs() < verified.until_unix_seconds).then_some(verified.found)
     }
 
     fn judge(
@@ -228,22 +242,41 @@ impl IdentityTokens {
         if !self.throttle.take_verification(address, now.age) {
             return Err(TokenRefusal::NotNow);
         }
-        let identity = known.issuer.verify(token, &keys, until).inspect_err(|_| {
-            self.throttle.fail(address, now.age);
-        })?;
-        let verified = Verified { identity: identity.clone(), issuer, generation: published.generation };
-        self.verified.write().get_or_insert(digest, verified.clone()).clone_from(&verified);
-        Ok(Looked::Judged(Ok(identity)))
+        let generation = published.generation;
+        match known.issuer.verify(token, &keys, until) {
+            Ok(found) => {
+                let verified = Verified { found, issuer, generation, until_unix_seconds: until };
+                Ok(Looked::Judged(Ok(remember(&self.verified, digest, verified))))
+            }
+            Err(found @ TokenRefusal::Signature) => {
+                self.throttle.fail(address, now.age);
+                Err(found)
+            }
+            // Whoever shows it has it from the issuer, and guesses nothing.
+            Err(found) => {
+                let nothing = Verified { found, issuer, generation, until_unix_seconds: until };
+                Err(remember(&self.open_nothing, digest, nothing))
+            }
+        }
     }
+}
+
+fn remember<T: Clone>(
+    known: &RwLock<BoundedMap<KeyedDigest, Verified<T>>>,
+    digest: KeyedDigest,
+    verified: Verified<T>,
+) -> T {
+    known.write().get_or_insert(digest, verified.clone()).clone_from(&verified);
+    verified.found
 }
 
 impl Known {
     /// Why a token is refused whose key is not there.
     fn without_key(&self) -> TokenRefusal {
-        match self.keys.read().keys {
-            Some(_) => TokenRefusal::UnknownKey,
-            None => TokenRefusal::IssuerUnreachable,
-        }
+        let published = self.keys.read();
+        // An issuer that cannot be asked may have published it meanwhile.
+        let is_asked = published.keys.is_some() && !published.is_failing;
+        if is_asked { TokenRefusal::UnknownKey } else { TokenRefusal::IssuerUnreachable }
     }
 }
 

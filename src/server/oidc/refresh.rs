@@ -65,14 +65,21 @@ struct Health {
     last_success: Option<Stopwatch>,
     told: Option<Stopwatch>,
     has_forgotten: bool,
+    /// The last fetch brought no key.
+    is_empty: bool,
 }
 
 impl Health {
     fn succeeded(&mut self, source: &Source, keys: usize) {
-        if self.failures > 0 || self.last_success.is_none() {
-            tracing::info!(issuer = source.issuer(), keys, "the keys of the issuer {} were fetched", source.issuer());
+        let issuer = source.issuer();
+        if keys == 0 {
+            if !self.is_empty {
+                tracing::warn!(issuer, "the issuer {issuer} publishes no key: no token of it is accepted");
+            }
+        } else if self.failures > 0 || self.last_success.is_none() || self.is_empty {
+            tracing::info!(issuer, keys, "the keys of the issuer {issuer} were fetched");
         }
-        *self = Health { last_success: Some(Stopwatch::start()), ..Health::default() };
+        *self = Health { last_success: Some(Stopwatch::start()), is_empty: keys == 0, ..Health::default() };
     }
 
     /// Whether the keys are now too old to be relied on.

@@ -106,4 +106,11 @@ fn unknown_key_waits_for_one_fetch() {
     judge.tokens.forget_keys(0);
     refused(look(&good, 9).now_or_never(), TokenRefusal::IssuerUnreachable);
     assert!(look(&unknown, 10).now_or_never().is_none(), "another fetch");
+    judge.publish(vec![key.jwk()]);
+    judge.tokens.begin_fetch(0, Duration::from_secs(10));
+    judge.tokens.note_failed_fetch(0);
+    judge.tokens.end_fetch(0);
+    // It may be published by now.
+    refused(look(&unknown, 11).now_or_never(), TokenRefusal::IssuerUnreachable);
+    assert!(matches!(look(&good, 11).now_or_never(), Some(Looked::Judged(Ok(_)))));
 }

@@ -130,6 +130,18 @@ fn wrong_signatures_of_an_address_are_verified_once_a_second() {
     judge.judge(&new).expect("its turn");
 }
 
+#[test]
+fn tokens_that_open_nothing_keep_nobody_at_their_address_waiting() {
+    let key = Key::new("a");
+    let judge = Judge::with(&[&key]);
+    let of = |audience: &str, n: u32| key.sign(&claims(json!({"aud": audience, "jti": n.to_string()})));
+    for n in 0..30 {
+        assert_eq!(judge.judge(&of("elsewhere", n)), Err(TokenRefusal::Audience));
+    }
+    assert_eq!(judge.judge(&of("elsewhere", 7)), Err(TokenRefusal::Audience), "the same again");
+    judge.judge(&key.sign(&claims(json!({})))).expect("another job behind the same address");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
