@@ -5,14 +5,16 @@ use crate::base::TooFast;
 use crate::base::bounded_map::BoundedMap;
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Credentials whose rates are remembered where each has one; the one that came first is forgotten.
@@ -73,7 +75,33 @@ impl Clock for AgeClock {
     }
 }
 
-type Bucket = RateLimiter<NotKeyed, InMemoryState, AgeClock, NoOpMiddleware<Duration>>;
+type Bucket = RateLimiter<NotKeyed, Tokens, AgeClock, NoOpMiddleware<Duration>>;
+
+/// What is left in a bucket. While `looks_only` is set, a check takes nothing.
+#[derive(Default)]
+struct Tokens {
+    state: InMemoryState,
+    looks_only: Arc<AtomicBool>,
+}
+
+impl StateStore for Tokens {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, key: &NotKeyed, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        if !self.looks_only.load(Relaxed) {
+            return self.state.measure_and_replace(key, measure);
+        }
+        // The state is replaced only where the measure succeeds.
+        let look = |before| Err::<(Infallible, Nanos), _>(measure(before).map(|(passed, _)| passed));
+        match self.state.measure_and_replace(key, look) {
+            Ok(never) => match never {},
+            Err(looked) => looked,
+        }
+    }
+}
 
 /// By the number of the credential.
 type Buckets = Mutex<BoundedMap<u64, Arc<Bucket>>>;
@@ -89,12 +117,12 @@ struct Limit {
 }
 
 impl Limit {
-    fn new(rate: &Rate, age: Age) -> Limit {
+    fn new(rate: &Rate, age: Age, looks_only: &Arc<AtomicBool>) -> Limit {
         Limit {
             rate: rate.clone(),
             quota: rate.subject.to_string().into(),
             age,
-            bucket: bucket(rate, age),
+            bucket: bucket(rate, age, looks_only),
             passed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
@@ -113,26 +141,28 @@ impl Limit {
 
     /// Takes one request from a bucket of this rate.
     fn take(&self, bucket: &Bucket) -> Result<(), TooFast> {
-        match bucket.check() {
-            Ok(()) => {
-                self.passed.fetch_add(1, Relaxed);
-                Ok(())
+        self.look(bucket)?;
+        self.passed.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    /// The same without counting what passes.
+    fn look(&self, bucket: &Bucket) -> Result<(), TooFast> {
+        bucket.check().map_err(|until| {
+            self.refused.fetch_add(1, Relaxed);
+            TooFast {
+                quota: Arc::clone(&self.quota),
+                requests_per_second: self.rate.requests_per_second.get(),
+                retry_after_seconds: whole_seconds(until.wait_time_from((self.age)())),
             }
-            Err(until) => {
-                self.refused.fetch_add(1, Relaxed);
-                Err(TooFast {
-                    quota: Arc::clone(&self.quota),
-                    requests_per_second: self.rate.requests_per_second.get(),
-                    retry_after_seconds: whole_seconds(until.wait_time_from((self.age)())),
-                })
-            }
-        }
+        })
     }
 }
 
-fn bucket(rate: &Rate, age: Age) -> Bucket {
+fn bucket(rate: &Rate, age: Age, looks_only: &Arc<AtomicBool>) -> Bucket {
     let quota = Quota::per_second(rate.requests_per_second).allow_burst(rate.burst);
-    RateLimiter::direct_with_clock(quota, AgeClock(age))
+    let tokens = Tokens { state: InMemoryState::default(), looks_only: Arc::clone(looks_only) };
+    RateLimiter::new(quota, tokens, AgeClock(age))
 }
 
 /// Rounded up, and at least 1: what `Retry-After` can say.
@@ -146,14 +176,20 @@ pub struct Rates {
     by_credential: HashMap<String, Limit>,
     each_credential: Option<(Limit, Buckets)>,
     by_prefix: Vec<(String, Limit)>,
+    /// Of the request that asks several prefixes, so that all of them pass it, or none counts it.
+    turn: Mutex<()>,
+    /// Set during a turn, for the prefixes.
+    looks_only: Arc<AtomicBool>,
 }
 
 impl Rates {
     /// `age` is that of the process, and never goes back.
     pub fn new(rates: &[Rate], age: Age) -> Rates {
         let (mut by_credential, mut each_credential, mut by_prefix) = (HashMap::new(), None, Vec::new());
+        let (looks_only, never) = (Arc::default(), Arc::default());
         for rate in rates {
-            let limit = Limit::new(rate, age);
+            let is_of_prefix = matches!(rate.subject, Subject::Prefix(_));
+            let limit = Limit::new(rate, age, if is_of_prefix { &looks_only } else { &never });
             match &rate.subject {
                 Subject::Credential(name) => drop(by_credential.insert(name.clone(), limit)),
                 Subject::EachCredential => {
@@ -162,7 +198,7 @@ impl Rates {
                 Subject::Prefix(prefix) => by_prefix.push((prefix.clone(), limit)),
             }
         }
-        Rates { age, by_credential, each_credential, by_prefix }
+        Rates { age, by_credential, each_credential, by_prefix, turn: Mutex::default(), looks_only }
     }
 
     /// Whether any rate is for credentials.
@@ -180,7 +216,7 @@ impl Rates {
                 let mut buckets = buckets.lock();
                 let known = buckets.get(&identity.credential).cloned();
                 let one = known.unwrap_or_else(|| {
-                    let new = Arc::new(bucket(&limit.rate, self.age));
+                    let new = Arc::new(bucket(&limit.rate, self.age, &Arc::default()));
                     Arc::clone(buckets.get_or_insert(identity.credential, new))
                 });
                 drop(buckets);
@@ -190,13 +226,23 @@ impl Rates {
         }
     }
 
-    /// Counts a request for these names once under each prefix that has a rate.
+    /// Counts a request for these names once under each prefix that has a rate. One that a prefix refuses counts under none.
     pub fn admit_names<'a>(&self, names: impl Iterator<Item = &'a str> + Clone) -> Result<(), TooFast> {
         let is_under = |prefix: &str| names.clone().any(|name| name.starts_with(prefix));
-        self.by_prefix
-            .iter()
-            .filter(|(prefix, _)| is_under(prefix))
-            .try_for_each(|(_, limit)| limit.take(&limit.bucket))
+        let mut limits = self.by_prefix.iter().filter(|(prefix, _)| is_under(prefix)).map(|(_, limit)| limit);
+        let Some(first) = limits.next() else { return Ok(()) };
+        // Each takes a turn, or another could take in between what was seen to be left.
+        let _turn = self.turn.lock();
+        let others = limits.clone();
+        if limits.next().is_none() {
+            return first.take(&first.bucket);
+        }
+        let all = std::iter::once(first).chain(others);
+        self.looks_only.store(true, Relaxed);
+        let looked = all.clone().try_for_each(|limit| limit.look(&limit.bucket));
+        self.looks_only.store(false, Relaxed);
+        looked?;
+        all.clone().try_for_each(|limit| limit.take(&limit.bucket))
     }
 
     /// In the order of their names.
@@ -280,9 +326,22 @@ mod tests {
         let rates = Rates::new(&[rate(of("build/"), 1, 4), rate(of("build/app/"), 1, 2)], age);
         let passes = |names: &[&str]| rates.admit_names(names.iter().copied()).is_ok();
         assert!(passes(&["build/app/a", "build/app/b"]) && passes(&["x", "build/app/c"]) && !passes(&["build/app/d"]));
-        assert!(passes(&["build/x"]) && !passes(&["build/y"]) && passes(&["x"]));
+        assert!(passes(&["build/x"]) && passes(&["build/y"]), "what was refused has not counted here");
+        assert!(!passes(&["build/z"]) && passes(&["x"]));
         NOW_MS.set(NOW_MS.get() + 1000);
         assert!(passes(&["build/app/d"]));
+    }
+
+    #[test]
+    fn request_that_one_prefix_refuses_counts_under_no_other() {
+        let of = |prefix: &str| Subject::Prefix(prefix.to_owned());
+        let rates = Rates::new(&[rate(of("a/"), 1, 3), rate(of("a/b/"), 1, 1)], age);
+        let passes = |name: &str| rates.admit_names([name].into_iter()).is_ok();
+        assert!(passes("a/b/x"));
+        assert!((0..9).all(|_| !passes("a/b/x")), "the inner prefix is used up");
+        assert_eq!((0..9).filter(|_| passes("a/c")).count(), 2, "the outer one has what is left of three");
+        let counts: Vec<_> = rates.usage().iter().map(|used| (used.passed, used.refused)).collect();
+        assert_eq!(counts, [(3, 7), (1, 9)]);
     }
 
     #[test]
@@ -302,12 +361,14 @@ mod tests {
 
     #[test]
     fn rate_holds_when_many_threads_ask_at_once() {
-        let rates = Rates::new(&[rate(Subject::Prefix("a".to_owned()), 5, 250)], age);
+        let of = |prefix: &str, burst| rate(Subject::Prefix(prefix.to_owned()), 5, burst);
+        let rates = Rates::new(&[of("a", 250), of("a1", 1000)], age);
         let passes = || (0..500).filter(|_| rates.admit_names(["a1"].into_iter()).is_ok()).count();
         let all: usize = std::thread::scope(|scope| {
             let asking: Vec<_> = (0..4).map(|_| scope.spawn(passes)).collect();
             asking.into_iter().map(|asking| asking.join().expect("no panic")).sum()
         });
         assert_eq!(all, 250);
+        assert_eq!(rates.usage().iter().map(|used| used.passed).collect::<Vec<_>>(), [250, 250]);
     }
 }
