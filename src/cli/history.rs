@@ -26,8 +26,8 @@ const HELP: &str = "\
 One row for each hold that has ended, the newest first. ENDED is the time in UTC, and FOR how long the lock was held;
 HOLDER is what the holder said of itself (its owner label and metadata), or its session. HOW is `released` by its owner,
 `expired` with its lease, `session-closed` or `session-idle` with its session, `transferred` to another session, or
-`forced` by an admin, with the name of the credential and the reason. The service keeps the last
-`locks.history_per_lock` of each name.
+`forced` by an admin, with the reason and, for admins of the name, the name of the credential. The service keeps the
+last `locks.history_per_lock` of each name.
 
 With --output json: {\"name\", \"ended_holds\": [{\"fencing_token\", \"dialect\", \"mode\", \"acquired_at\", \"ended_at\",
 \"ended_seconds_ago\", \"held_for_seconds\", \"end\", \"forced_by\", \"reason\", \"session\", \"owner\", \"metadata\",

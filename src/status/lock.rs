@@ -64,7 +64,8 @@ pub fn page(view: &OneLock, context: &Context<'_>) -> String {
             empty(&mut body, "Free", next);
         }
     }
-    view.past.iter().for_each(|past| history::section(&mut body, past, view.now, context));
+    let shows_actor = context.viewer.is_some_and(|viewer| viewer.may_administer(&view.name));
+    view.past.iter().for_each(|past| history::section(&mut body, past, view.now, shows_actor, context));
     let mut heading = Html::default();
     heading.raw("<span class=\"name\">").text(&view.name).raw("</span>");
     let page = Page {

@@ -52,9 +52,26 @@ fn history_tells_who_had_a_lock_and_how_it_ended_also_after_a_restart() {
         past["ended_seconds_ago"].take();
         past
     };
-    let mut reader = client(&server, "reader");
-    let after = history(&mut reader, ODD);
+    let after = history(&mut client(&server, "boss"), ODD);
     assert_eq!(after.iter().map(lasting).collect::<Vec<_>>(), before.iter().map(lasting).collect::<Vec<_>>());
+    let mut reader = client(&server, "reader");
+    let nameless = |past: &Value| {
+        let mut past = lasting(past);
+        past.as_object_mut().expect("an object").remove("forced_by");
+        past
+    };
+    let read = history(&mut reader, ODD);
+    assert_eq!(read.iter().map(lasting).collect::<Vec<_>>(), before.iter().map(nameless).collect::<Vec<_>>());
+    let page = |secret: &str| {
+        let mut browser = client(&server, secret).with_header("Accept", "text/html");
+        browser.get(&format!("/ui/lock?name={}", encoded(ODD))).text()
+    };
+    assert!(page("boss").contains("by <bdi>boss</bdi>"), "{}", page("boss"));
+    assert!(
+        !page("reader").contains("by <bdi>boss</bdi>") && page("reader").contains("it hangs"),
+        "{}",
+        page("reader")
+    );
     let target = format!("/v1/locks/{}/history", encoded(ODD));
     let limited = reader.get(&format!("{target}?limit=1&consistency=stale"));
     assert_eq!(body(&limited)["ended_holds"].as_array().map(Vec::len), Some(1));

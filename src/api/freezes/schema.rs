@@ -69,7 +69,7 @@ pub struct ShownFreeze {
     /// The same by the clock of the server that answers.
     #[schema(example = "2026-11-30T06:00:00Z")]
     until: String,
-    /// Who froze. Shown to admins only.
+    /// The name of the credential that froze. Shown to admins of all that is frozen only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "ops")]
     by: Option<String>,

@@ -28,7 +28,7 @@ struct LimitQuery {
 /// Show the history of a lock
 ///
 /// The last holds that have ended, newest first: who had the lock, from when to when, and how each ended; for a forced end
-/// also by whom, and why. A hold that nobody heard of, because its request was gone, is not among them. Of each name the last
+/// also why, and for admins of the name by whom. A hold that nobody heard of, because its request was gone, is not among them. Of each name the last
 /// `locks.history_per_lock` are kept, also while nobody uses the lock; where the memory for all names is full
 /// (`locks.history_bytes_max`), fewer. A name without a history has an empty list. Clients and proxies change some names on the
 /// way: they take `.` and `..` for steps in a path, and may decode `%2F`. `GET /v1/history?name=` shows the history of any name.
@@ -46,7 +46,7 @@ pub async fn show_history(State(app): State<AppState>, captured: Captured, head:
 /// Show the history of a lock with any name
 ///
 /// The last holds that have ended, newest first: who had the lock, from when to when, and how each ended; for a forced end
-/// also by whom, and why. A hold that nobody heard of, because its request was gone, is not among them. A name without a
+/// also why, and for admins of the name by whom. A hold that nobody heard of, because its request was gone, is not among them. A name without a
 /// history has an empty list.
 #[utoipa::path(
     get,
@@ -72,6 +72,7 @@ async fn show(app: &AppState, name: Result<Name, Failure>, head: &Parts) -> Answ
     let (limit, engine) = (query::limit(asked)?, app.engine.with_consistency(query::consistency(asked)?));
     let history = engine.history(&name, limit).await.map_err(Failure::of)?;
     let now = clock::unix_time();
-    let ended_holds = history.iter().map(|past| EndedHold::new(past, now)).collect();
+    let shows_actor = viewer.may_administer(&name);
+    let ended_holds = history.iter().map(|past| EndedHold::new(past, now, shows_actor)).collect();
     answer(&LockHistory { name: name.to_string(), ended_holds })
 }

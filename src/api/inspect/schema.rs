@@ -151,7 +151,7 @@ pub struct EndedHold {
     /// session, or `transferred` to another session.
     #[schema(example = "forced")]
     end: &'static str,
-    /// The name of the credential that forced the end.
+    /// The name of the credential that forced the end. Shown to admins of the name only.
     #[serde(skip_serializing_if = "Option::is_none")]
     forced_by: Option<String>,
     /// Why it was forced.
@@ -284,7 +284,7 @@ impl Hold {
 
 impl EndedHold {
     /// `now` since 1970.
-    pub fn new(past: &PastHold, now: Duration) -> EndedHold {
+    pub fn new(past: &PastHold, now: Duration, shows_actor: bool) -> EndedHold {
         let force = past.force();
         EndedHold {
             fencing_token: past.token.0,
@@ -295,7 +295,7 @@ impl EndedHold {
             ended_seconds_ago: seconds(now.saturating_sub(past.ended_at())),
             held_for_seconds: seconds(past.held_for()),
             end: past.end(),
-            forced_by: force.map(|force| force.by.to_string()),
+            forced_by: force.filter(|_| shows_actor).map(|force| force.by.to_string()),
             reason: force.map(|force| force.reason.to_string()),
             session: past.session().map(|session| session.handle()),
             owner: past.label().map(str::to_owned),
