@@ -1,6 +1,6 @@
 //! The names that are counted: those that somebody has waited for. Their number is bounded.
 
-use super::counts::{Counts, Windows};
+use super::counts::{Counts, WINDOW, Windows};
 use crate::domain::{Caller, Name, Timestamp, WaitEnd, WaitNote, WaitStep};
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -22,11 +22,13 @@ pub struct Entry {
     /// The moments in which they began, added up.
     begun_ms: u64,
     since: Timestamp,
+    /// When a wait last began or ended.
+    last_wait: Timestamp,
 }
 
 impl Entry {
     fn new(name: Name, caller: u64, since: Timestamp) -> Entry {
-        Entry { name, caller, windows: Windows::default(), waiting: 0, begun_ms: 0, since }
+        Entry { name, caller, windows: Windows::default(), waiting: 0, begun_ms: 0, since, last_wait: since }
     }
 
     /// What was counted lately, with how long the waits have lasted that have not ended.
@@ -43,6 +45,7 @@ impl Entry {
     }
 
     fn note_wait(&mut self, note: &WaitNote, now: Timestamp) {
+        self.last_wait = now;
         let counts = self.windows.at(now);
         match note.step {
             WaitStep::Begun => counts.waits += 1,
@@ -74,13 +77,15 @@ pub struct Names {
     /// How many names each caller has brought.
     callers: HashMap<u64, usize>,
     random: u64,
+    /// When it is worth a look whether nobody waits any more.
+    look_at: Timestamp,
 }
 
 impl Names {
     pub fn new(capacity: usize) -> Names {
         let (places, entries, callers) = Default::default();
         // Not from the source that a simulation sets: nothing that it repeats depends on it.
-        Names { capacity, places, entries, callers, random: RandomState::new().hash_one(0) }
+        Names { capacity, places, entries, callers, random: RandomState::new().hash_one(0), look_at: Timestamp(0) }
     }
 
     pub fn len(&self) -> usize {
@@ -89,6 +94,19 @@ impl Names {
 
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Forgets all names when nobody waits, and nobody has for as long as waits are counted.
+    pub fn forget_if_quiet(&mut self, now: Timestamp) {
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now.after_ms(ms(2 * WINDOW));
+        if self.entries.iter().all(|entry| entry.waiting == 0 && entry.last_wait.after_ms(ms(2 * WINDOW)) <= now) {
+            self.entries.clear();
+            self.places.clear();
+            self.callers.clear();
+        }
     }
 
     pub fn note_wait(&mut self, note: &WaitNote, now: Timestamp) {

@@ -64,6 +64,7 @@ impl Statistics {
             return;
         }
         let mut names = self.names.lock();
+        names.forget_if_quiet(now);
         applied.waits.iter().for_each(|note| names.note_wait(note, now));
         for event in &applied.events {
             if let Event::HoldEnded { name, since, .. } = event {
@@ -166,14 +167,43 @@ impl ContentionOrder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::counts::WINDOW;
     use super::*;
-    use crate::domain::{Caller, Dialect, WaitNote, WaitStep};
+    use crate::domain::{Caller, Dialect, WaitEnd, WaitNote, WaitStep};
     use parking_lot::RwLock;
 
     fn waits(name: &str, since: u64) -> Applied {
+        noted(name, since, WaitStep::Begun)
+    }
+
+    fn given_up(name: &str, since: u64) -> Applied {
+        noted(name, since, WaitStep::Ended(WaitEnd::TimedOut))
+    }
+
+    fn noted(name: &str, since: u64, step: WaitStep) -> Applied {
         let (name, since, caller) = (name.into(), Timestamp(since), Caller::NOBODY);
-        let note = WaitNote { name, since, session: None, dialect: Dialect::LdlmRest, caller, step: WaitStep::Begun };
+        let note = WaitNote { name, since, session: None, dialect: Dialect::LdlmRest, caller, step };
         Applied { waits: vec![note], ..Applied::default() }
+    }
+
+    #[test]
+    fn names_are_forgotten_and_cost_nothing_when_nobody_has_waited_for_long() {
+        let statistics = Statistics::default();
+        let window_ms = WINDOW.as_millis() as u64;
+        let after = |windows: u64| {
+            statistics.note(&Applied::default(), Timestamp(windows * window_ms));
+            (statistics.any.load(Ordering::Relaxed), statistics.names.lock().len())
+        };
+        statistics.note(&waits("a", 0), Timestamp(0));
+        statistics.note(&waits("b", 0), Timestamp(0));
+        statistics.note(&given_up("b", 0), Timestamp(1));
+        assert_eq!(after(1), (true, 2));
+        assert_eq!(after(9), (true, 2), "somebody waits still");
+        statistics.note(&given_up("a", 0), Timestamp(9 * window_ms));
+        assert_eq!(after(10), (true, 2), "what was counted is shown for so long");
+        assert_eq!(after(12), (false, 0));
+        statistics.note(&waits("c", 0), Timestamp(12 * window_ms));
+        assert_eq!(after(12), (true, 1));
     }
 
     #[test]
