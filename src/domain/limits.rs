@@ -155,6 +155,12 @@ impl Limits {
         [self.table_bytes_max, self.credential_share, self.address_share] != [0; 3]
     }
 
+    /// How many freezes one credential may have; `None`: all. Checked before an entry is asked for, and not by `apply`.
+    pub fn freezes_share(&self) -> Option<u64> {
+        let thousandths = part(self.credential_share)?;
+        Some((self.freezes_max.saturating_mul(thousandths) / 1_000).max(SHARE_MIN))
+    }
+
     /// The share of a pool that this caller may use by its credential, or at its address; `None`: the whole pool.
     pub(super) fn share(&self, pool: Pool, whose: ShareOf, caller: Caller) -> Option<u64> {
         let of_credential = part(if caller.credential == 0 { 0 } else { self.credential_share });

@@ -6,7 +6,7 @@ use super::code::Code;
 use super::connection::client;
 use super::failure::{Failure, More};
 use super::frozen::Frozen;
-use crate::access::Identity;
+use crate::access::{Identity, reserved_names};
 use crate::audit::{Act, Action, By, Outcome};
 use crate::base::request_id;
 use crate::domain::view::HoldView;
@@ -78,11 +78,24 @@ pub async fn replaced(app: &AppState, order: &FreezeOrder) -> Result<Option<Froz
     Err(Failure::new(Code::FrozenOtherwise, detail).with(More { frozen: Some(frozen), ..More::default() }))
 }
 
+/// Refuses a freeze beyond the share of its credential. Anonymous callers have none, as of other pools.
+fn check_share(app: &AppState, order: &FreezeOrder) -> Result<(), Failure> {
+    let is_anonymous = order.by.as_str() == reserved_names::ANONYMOUS;
+    match app.engine.local_freezes_share_used_up(order).filter(|_| !is_anonymous) {
+        None => Ok(()),
+        Some(limit) => {
+            let detail = format!("this credential may have at most {limit} freezes, its share of locks.freezes_max");
+            Err(Failure::new(Code::ShareFull, detail).with_limit(limit).set_by("quotas.credential_percent"))
+        }
+    }
+}
+
 /// Freezes a target, and tells who did it and why.
 ///
-/// The outer error: nothing was done, as with [`carry_out`], or it is frozen with another match.
+/// The outer error: nothing was done, as with [`carry_out`], or it is frozen with another match, or beyond a share.
 pub async fn freeze(app: &AppState, by: By, order: FreezeOrder) -> Result<Result<Freeze, Fault>, Failure> {
     replaced(app, &order).await?;
+    check_share(app, &order)?;
     let (engine, actor, target, reason) =
         (app.engine.clone(), Arc::clone(&by.who), order.target.clone(), order.reason.clone());
     let (covers, holds, ms) = (order.covers.shown(&target), order.holds.as_str(), order.for_ms);

@@ -11,6 +11,25 @@ fn put(client: &mut Client, target: &str) -> u16 {
 }
 
 #[test]
+fn one_credential_leaves_freezes_to_the_others() {
+    let limits = "[locks]\nfreezes_max = 20\n[quotas]\ncredential_percent = 50\n";
+    let server = Spec::in_memory().api_key(KEY).configuration(keys() + limits).start();
+    let (mut boss, mut part) = (with(&server, KEY), with(&server, ADMIN_OF_PART));
+    let freeze = |client: &mut Client, target: &str| put(client, &format!("/v1/freezes?target={target}"));
+    assert!((0..10).all(|at| freeze(&mut part, &format!("part/{at}")) == 200));
+    let asked = json!({"reason": "a test", "for_seconds": 60}).to_string();
+    let refused = part.send("PUT", "/v1/freezes?target=part/more", asked.as_bytes());
+    let told = refused.json();
+    assert_eq!((refused.status, &told["code"], &told["limit"]), (429, &json!("share-full"), &json!(10)));
+    assert_eq!(told["config_key"], "quotas.credential_percent");
+    assert_eq!(freeze(&mut part, "part/3"), 200, "one of its own is replaced");
+    assert!((0..10).all(|at| freeze(&mut boss, &format!("other/{at}")) == 200), "the rest is for others");
+    assert_eq!(freeze(&mut boss, "part/3"), 429, "one of another becomes its own");
+    assert_eq!(boss.delete("/v1/freezes/other%2F0").status, 200);
+    assert_eq!(freeze(&mut boss, "part/3"), 200);
+}
+
+#[test]
 fn limited_credentials_freeze_and_see_only_their_names() {
     let server = Spec::in_memory().api_key(KEY).configuration(keys()).start();
     let (mut boss, mut part, mut client) = (with(&server, KEY), with(&server, ADMIN_OF_PART), with(&server, PART));

@@ -46,8 +46,8 @@ struct ThawMatch {
     r#match: Option<String>,
 }
 
-const REFUSED: [Code; 5] =
-    [Code::InvalidField, Code::LimitExceeded, Code::FrozenOtherwise, Code::FreezesFull, Code::NotYet];
+const REFUSED: [Code; 6] =
+    [Code::InvalidField, Code::LimitExceeded, Code::FrozenOtherwise, Code::FreezesFull, Code::ShareFull, Code::NotYet];
 errors!(FreezeErrors: Problem<'_>, BODY, REFUSED, ACT, [Code::UnsupportedMediaType], CREDENTIAL, WRITE);
 errors!(ThawErrors: Problem<'_>, BODY, [Code::InvalidField, Code::LimitExceeded, Code::NoSuchFreeze, Code::NotYet], ACT, CREDENTIAL, WRITE);
 

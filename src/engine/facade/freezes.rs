@@ -11,6 +11,15 @@ impl Engine {
         self.parts.submitter.freeze(order).await
     }
 
+    /// The share of the freezes that whoever orders has used up with those of other targets, as far as this node knows.
+    pub fn local_freezes_share_used_up(&self, order: &FreezeOrder) -> Option<u64> {
+        let limit = self.limits().freezes_share()?;
+        let freezes = self.parts.reader.host.table().freezes();
+        let is_own = |(target, freeze): &(&Name, &Freeze)| freeze.by == order.by && **target != order.target;
+        let own = freezes.after(None, self.now()).filter(is_own).count() as u64;
+        (own >= limit).then_some(limit)
+    }
+
     /// Ends the freeze of this target, and grants the locks under it to those who wait. The freeze as it was.
     pub async fn thaw(&self, target: Name) -> Result<Freeze, Fault> {
         self.parts.submitter.thaw(target).await
