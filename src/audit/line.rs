@@ -86,6 +86,13 @@ impl<'a> Line<'a> {
     pub fn json(&self) -> String {
         serde_json::to_string(self).expect("texts and numbers are JSON")
     }
+
+    /// The JSON and the end of the line.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut json = self.json();
+        json.push('\n');
+        json.into_bytes()
+    }
 }
 
 fn as_map<S: Serializer>(pairs: &&[(&'static str, Value)], to: S) -> Result<S::Ok, S::Error> {

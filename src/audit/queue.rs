@@ -32,10 +32,16 @@ struct Waiting {
 
 /// Who learns what became of a line.
 enum Then {
-    /// Somebody who waits, or has given up.
-    Tell(oneshot::Sender<Result<(), Unwritten>>),
+    /// Somebody who waits, or has given up: then `if_late` follows the line where the disk takes it after all.
+    Tell { written: oneshot::Sender<Result<(), Unwritten>>, if_late: Vec<u8> },
     /// Nobody waits.
     Call(Box<dyn FnOnce(Result<(), Unwritten>) + Send>),
+}
+
+impl Then {
+    fn bytes(&self) -> usize {
+        if let Then::Tell { if_late, .. } = self { if_late.len() } else { 0 }
+    }
 }
 
 /// The way to the thread, which ends with it.
@@ -60,14 +66,19 @@ impl FileQueue {
         Ok(FileQueue { lines, waiting_bytes, timeout })
     }
 
-    /// Resolves when the line is written. One that was given up is not written later, unless the disk has begun with it.
-    pub async fn write(&self, line: Vec<u8>) -> Result<(), Unwritten> {
-        let (written, is_written) = oneshot::channel();
-        self.add(line, Then::Tell(written))?;
-        match tokio::time::timeout(self.timeout, is_written).await {
+    /// Resolves when the line is written. One that was given up is not written later, unless the disk has begun with it: then
+    /// `if_late` follows it.
+    pub async fn write(&self, line: Vec<u8>, if_late: Vec<u8>) -> Result<(), Unwritten> {
+        let (written, mut is_written) = oneshot::channel();
+        self.add(line, Then::Tell { written, if_late })?;
+        match tokio::time::timeout(self.timeout, &mut is_written).await {
             Ok(Ok(written)) => written,
             Ok(Err(_)) => Err(Unwritten::Failed("the thread that writes has ended".to_owned())),
-            Err(_) => Err(Unwritten::TimedOut),
+            Err(_) => {
+                // From here on the thread sees that it is late.
+                is_written.close();
+                is_written.try_recv().unwrap_or(Err(Unwritten::TimedOut))
+            }
         }
     }
 
@@ -81,7 +92,7 @@ impl FileQueue {
     }
 
     fn add(&self, line: Vec<u8>, then: Then) -> Result<(), Unwritten> {
-        let bytes = line.len();
+        let bytes = line.len() + then.bytes();
         if self.waiting_bytes.fetch_add(bytes, Relaxed) + bytes > BYTES_MAX {
             self.waiting_bytes.fetch_sub(bytes, Relaxed);
             return Err(Unwritten::QueueFull);
@@ -99,12 +110,17 @@ impl FileQueue {
 fn write_all(lines: &Receiver<Waiting>, mut append: impl FnMut(&[u8]) -> io::Result<()>, waiting_bytes: &AtomicUsize) {
     for Waiting { line, then } in lines {
         // Whoever gave up has told its client that nothing is done, or that it was done without a line.
-        let is_given_up = matches!(&then, Then::Tell(written) if written.is_closed());
+        let is_given_up = matches!(&then, Then::Tell { written, .. } if written.is_closed());
         let result = (!is_given_up).then(|| append(&line).map_err(|error| Unwritten::Failed(error.to_string())));
         // Before the answer: whoever has it finds the room free.
-        waiting_bytes.fetch_sub(line.len(), Relaxed);
+        waiting_bytes.fetch_sub(line.len() + then.bytes(), Relaxed);
         match (result, then) {
-            (Some(result), Then::Tell(written)) => drop(written.send(result)),
+            (Some(result), Then::Tell { written, if_late }) => {
+                if written.send(result) == Err(Ok(())) && !if_late.is_empty() {
+                    // Nobody waits for it, and the next line tells whether the disk works.
+                    drop(append(&if_late));
+                }
+            }
             (Some(result), Then::Call(then)) => then(result),
             (None, _) => {}
         }

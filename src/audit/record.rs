@@ -98,22 +98,21 @@ impl Audit {
     /// Writes the line of an act that is about to be carried out.
     pub async fn begin(self: &Arc<Self>, by: By, act: Act) -> Result<Begun, Refused> {
         let recorded = Recorded { id: Uuid::new_v4().simple().to_string(), by, act };
-        let written = self.write(&recorded.line(self.node, Stage::Intent)).await;
-        if written.is_ok() || self.on_failure == OnFailure::Continue {
-            return Ok(Begun { audit: Arc::clone(self), recorded, outcome: Outcome::Unknown, has_line: false });
+        let refuses = self.on_failure == OnFailure::Refuse;
+        // A disk that is only slow may write the intent after all: then this line says that nothing was done.
+        let if_late = refuses.then(|| recorded.outcome(self.node, Outcome::Refused("audit-unwritten")));
+        let written = self.write(&recorded.line(self.node, Stage::Intent), if_late.as_ref()).await;
+        if refuses && written.is_err() {
+            return Err(Refused);
         }
-        // A disk that was only slow may have written it after all: then this line says that nothing was done.
-        if written == Err(Unwritten::TimedOut) {
-            drop(self.write(&recorded.outcome(self.node, Outcome::Refused("audit-unwritten"))).await);
-        }
-        Err(Refused)
+        Ok(Begun { audit: Arc::clone(self), recorded, outcome: Outcome::Unknown, has_line: false })
     }
 
     /// Writes how it ended. It is done, so whoever asked is told so even if this fails.
     pub async fn end(&self, mut begun: Begun, outcome: Outcome) {
         begun.outcome = outcome;
         // The failure is counted and told already.
-        drop(self.write(&begun.recorded.outcome(self.node, outcome)).await);
+        drop(self.write(&begun.recorded.outcome(self.node, outcome), None).await);
         begun.has_line = true;
     }
 
@@ -124,7 +123,7 @@ impl Audit {
             left_out: Some(left_out),
             ..Line::new(Stage::RefusedCredential, self.node, from)
         };
-        drop(self.write(&line).await);
+        drop(self.write(&line, None).await);
     }
 
     /// Counts a refused credential that gets no line.
@@ -132,14 +131,11 @@ impl Audit {
         self.left_out.fetch_add(1, Relaxed);
     }
 
-    async fn write(&self, line: &Line<'_>) -> Result<(), Unwritten> {
-        let mut json = line.json();
+    /// `if_late` follows the line if that is written after it was given up.
+    async fn write(&self, line: &Line<'_>, if_late: Option<&Line<'_>>) -> Result<(), Unwritten> {
         let written = match &self.destination {
-            Destination::Log(push) => push(&json).then_some(()).ok_or(Unwritten::LogFull),
-            Destination::File(queue) => {
-                json.push('\n');
-                queue.write(json.into_bytes()).await
-            }
+            Destination::Log(push) => push(&line.json()).then_some(()).ok_or(Unwritten::LogFull),
+            Destination::File(queue) => queue.write(line.bytes(), if_late.map(Line::bytes).unwrap_or_default()).await,
         };
         self.count(&written);
         written
@@ -147,16 +143,14 @@ impl Audit {
 
     /// The same where nobody can wait for it.
     fn push(self: &Arc<Self>, line: &Line<'_>) {
-        let mut json = line.json();
         let refused = match &self.destination {
             Destination::Log(push) => {
-                self.count(&push(&json).then_some(()).ok_or(Unwritten::LogFull));
+                self.count(&push(&line.json()).then_some(()).ok_or(Unwritten::LogFull));
                 return;
             }
             Destination::File(queue) => {
-                json.push('\n');
                 let audit = Arc::clone(self);
-                queue.push(json.into_bytes(), move |written| audit.count(&written))
+                queue.push(line.bytes(), move |written| audit.count(&written))
             }
         };
         if refused.is_err() {

@@ -149,7 +149,7 @@ async fn disk_that_hangs_is_given_up_and_writes_nothing_of_it_later() {
         });
         begun.recv().await.expect("it is with the disk");
         stop_clock();
-        let first = first.await.expect("no panic");
+        let first = tokio::time::timeout(TIMEOUT * 3 / 2, first).await.expect("it waits for one line").expect("no panic");
         // It waits behind the first.
         let second = audit.begin(by(), act()).await;
         assert_eq!([first.is_ok(), second.is_ok()], [goes_on; 2], "{on_failure:?}");
@@ -159,8 +159,12 @@ async fn disk_that_hangs_is_given_up_and_writes_nothing_of_it_later() {
         }
         let begun = audit.begin(by(), act()).await.expect("it takes lines again");
         let lines = disk.lines.lock().clone();
-        let [late, last] = &lines[..] else { panic!("{lines:?}") };
+        let (Some(late), Some(last)) = (lines.first(), lines.last()) else { panic!("{lines:?}") };
         assert_eq!((&late["stage"], &last["stage"]), (&json!("intent"), &json!("intent")), "{on_failure:?}");
+        // The intent of an act that was not begun is followed by how it ended.
+        let between = lines[1..lines.len() - 1].iter().map(|line| (&line["act"], &line["outcome"], &line["error"]));
+        let ended = (&late["act"], &json!("refused"), &json!("audit-unwritten"));
+        assert_eq!(between.collect::<Vec<_>>(), if goes_on { Vec::new() } else { vec![ended] }, "{on_failure:?}");
         audit.end(begun, Outcome::Done).await;
     }
 }
@@ -178,7 +182,7 @@ async fn queue_of_a_hanging_disk_is_bounded() {
     let asked: Vec<_> = (0..8)
         .map(|_| {
             let queue = Arc::clone(&queue);
-            tokio::spawn(async move { queue.write(vec![b'x'; long]).await })
+            tokio::spawn(async move { queue.write(vec![b'x'; long], Vec::new()).await })
         })
         .collect();
     begun.recv().await.expect("the first is with the disk");
@@ -192,8 +196,8 @@ async fn queue_of_a_hanging_disk_is_bounded() {
     for _ in 0..3 {
         leave.send(()).expect("it waits");
     }
-    assert_eq!(queue.write(vec![b'x'; 4]).await, Ok(()), "there is just room for it");
-    assert_eq!(queue.write(vec![b'x'; 4 << 20]).await, Ok(()), "all have given their room back");
+    assert_eq!(queue.write(vec![b'x'; 4], Vec::new()).await, Ok(()), "there is just room for it");
+    assert_eq!(queue.write(vec![b'x'; 4 << 20], Vec::new()).await, Ok(()), "all have given their room back");
     drop(leave);
-    assert_eq!(queue.write(vec![b'x']).await, Err(Unwritten::Failed("gone".to_owned())));
+    assert_eq!(queue.write(vec![b'x'], Vec::new()).await, Err(Unwritten::Failed("gone".to_owned())));
 }
