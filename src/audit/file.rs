@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::base::{LogRateLimit, clock};
 
@@ -116,11 +117,14 @@ impl AuditFile {
 
 /// Two processes in one file would rotate it under each other, so it is locked until it is closed.
 fn open(path: &Path) -> io::Result<File> {
+    let irregular = || io::Error::other("it is not a regular file");
     // Without blocking: a named pipe without a reader is refused instead of waited for.
     let flags = OFlags::NONBLOCK.bits() as i32;
-    let file = OpenOptions::new().append(true).create(true).mode(MODE).custom_flags(flags).open(path)?;
+    let opened = OpenOptions::new().append(true).create(true).mode(MODE).custom_flags(flags).open(path);
+    let has_no_reader = |error: &io::Error| error.raw_os_error() == Some(Errno::NXIO.raw_os_error());
+    let file = opened.map_err(|error| if has_no_reader(&error) { irregular() } else { error })?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+        return Err(irregular());
     }
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -137,6 +141,7 @@ fn sync_directory_of(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
     use std::os::unix::fs::PermissionsExt;
 
     fn opened(folder: &tempfile::TempDir, bytes_max: u64) -> AuditFile {
@@ -192,7 +197,10 @@ mod tests {
         assert!(problem("audit.log").contains("another process writes to it"));
         assert!(problem("missing/audit.log").contains("No such file or directory"));
         assert!(problem(".").contains("audit.file: "));
-        assert!(open("/dev/full".into()).to_string().contains("it is not a regular file"));
+        mknodat(CWD, folder.path().join("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+        for irregular in [folder.path().join("pipe"), "/dev/full".into()] {
+            assert!(open(irregular).to_string().contains("it is not a regular file"));
+        }
         drop(first);
         opened(&folder, 1000);
     }
