@@ -44,7 +44,7 @@ pub fn page(view: &ElectionsView, context: &Context<'_>) -> String {
     if view.page.locks.is_empty() {
         let mut next = Html::default();
         next.raw("<p>A program campaigns with <code>latchd elect NAME -- PROGRAM</code>, or with ");
-        next.raw("<code>POST /v1/elections/{name}/campaign</code>. <a href=\"/docs\">Read about elections</a></p>");
+        next.raw("<code>POST /v1/elections/{name}</code>. <a href=\"/docs\">Read about elections</a></p>");
         empty(&mut body, "No election here", next);
     } else {
         let mut rows = Html::default();

@@ -49,6 +49,23 @@ fn page_loads_only_our_own_files() {
 }
 
 #[test]
+fn calls_that_empty_pages_name_exist() {
+    let server = Spec::in_memory().start();
+    let mut browser = Client::plain(&server).with_header("Accept", BROWSER);
+    let document = browser.get("/openapi.json").json();
+    let mut named = Vec::new();
+    for target in ["/ui/elections", "/ui/sessions", "/ui/events"] {
+        let page = browser.get(target).text();
+        for code in page.split("<code>").skip(1).filter_map(|rest| rest.split("</code>").next()) {
+            let Some((method, path)) = code.split_once(" /") else { continue };
+            assert!(document["paths"][format!("/{path}")][method.to_lowercase()].is_object(), "{target}: {code}");
+            named.push(target);
+        }
+    }
+    assert_eq!(named, ["/ui/elections", "/ui/sessions", "/ui/events"]);
+}
+
+#[test]
 fn names_from_clients_are_escaped() {
     let server = Spec::in_memory().start();
     let mut client = with_session(Client::plain(&server));
