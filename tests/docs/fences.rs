@@ -30,7 +30,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("docs/packages.md", "tar -xzf ", "needs root; proof::deploy::release unpacks the archive"),
     ("docs/packages.md", "docker build ", "needs an engine"),
     ("fuzz/README.md", "cargo install cargo-fuzz ", "needs a nightly toolchain"),
-    ("docs/security.md", "latchd keys new ", "writes into /etc; cli::keys runs the same commands"),
+    ("docs/security.md", "(umask 077; latchd keys new ", "writes into /etc; cli::keys runs the same commands"),
 ];
 
 /// A line that begins so is a command, whatever its block says.
