@@ -1,5 +1,6 @@
 //! What an operator asks for, and who that is.
 
+use super::cut;
 use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,8 +41,8 @@ actions! {
     Thaw = "thaw", "A freeze is ended";
     EndSession = "end-session", "A session of another credential is closed";
     DropWaiter = "drop-waiter", "A waiter of another client leaves the queue";
-    Take = "take", "A lock is taken by hand in the console";
-    GiveBack = "give-back", "A lock that was taken by hand is given back";
+    Take = "take", "An admin takes a lock by hand in the console";
+    GiveBack = "give-back", "An admin gives back a lock that was taken by hand";
     AddMember = "add-member", "A node is added to the cluster, without a vote";
     PromoteMember = "promote-member", "A node gets a vote";
     RemoveMember = "remove-member", "A node is taken out of the cluster";
@@ -71,14 +72,14 @@ impl Act {
         Act { action, target: Vec::new(), reason: None }
     }
 
-    /// Adds what it is done to, such as a lock, a token or a node. Never a key or a session id.
+    /// Adds what it is done to, such as a lock, a token or a node. Never a key or a session id. A long one is cut.
     pub fn on(mut self, what: &'static str, value: impl Into<Value>) -> Act {
-        self.target.push((what, value.into()));
+        self.target.push((what, cut::value(value.into())));
         self
     }
 
-    /// Why, in the words of whoever asks.
+    /// Why, in the words of whoever asks. Long ones are cut.
     pub fn because(self, reason: impl Into<String>) -> Act {
-        Act { reason: Some(reason.into()), ..self }
+        Act { reason: Some(cut::text(reason.into())), ..self }
     }
 }

@@ -8,6 +8,7 @@
 //! What may not live here: who may do what, and what an act does.
 
 mod act;
+mod cut;
 mod file;
 mod line;
 mod queue;

@@ -149,7 +149,8 @@ async fn disk_that_hangs_is_given_up_and_writes_nothing_of_it_later() {
         });
         begun.recv().await.expect("it is with the disk");
         stop_clock();
-        let first = tokio::time::timeout(TIMEOUT * 3 / 2, first).await.expect("it waits for one line").expect("no panic");
+        let first =
+            tokio::time::timeout(TIMEOUT * 3 / 2, first).await.expect("it waits for one line").expect("no panic");
         // It waits behind the first.
         let second = audit.begin(by(), act()).await;
         assert_eq!([first.is_ok(), second.is_ok()], [goes_on; 2], "{on_failure:?}");

@@ -176,6 +176,14 @@ impl Engine {
     }
 }
 
+/// Before a change.
+impl Engine {
+    /// Refuses a command that would be refused now.
+    pub async fn check(&self, command: Command) -> Result<(), Fault> {
+        self.parts.submitter.check(command).await
+    }
+}
+
 /// Changes of a hold.
 impl Engine {
     /// Makes an exclusive hold a shared one; its key stays.

@@ -10,7 +10,7 @@ use crate::access::{Identity, reserved_names};
 use crate::audit::{Act, Action, By, Outcome};
 use crate::base::request_id;
 use crate::domain::view::HoldView;
-use crate::domain::{Force, Freeze, FreezeOrder, FrozenBy, Name, Proof};
+use crate::domain::{Command, Force, Freeze, FreezeOrder, FrozenBy, Name, Proof};
 use crate::engine::{EngineError, Fault, Released};
 use axum::http::request::Parts;
 use std::future::Future;
@@ -29,13 +29,22 @@ pub fn by(identity: &Identity, head: &Parts) -> By {
 
 /// Records an act, carries it out, and records how it ended; none of that stops when the request is given up.
 ///
+/// What would be refused as it is now, because `command` names nothing that exists or has a value that is not accepted, is
+/// not begun, and leaves no line.
+///
 /// The outer error: the audit log cannot be written and is set to refuse, so nothing was done.
 pub async fn carry_out<T: Send + 'static>(
     app: &AppState,
     by: By,
     act: Act,
+    command: Option<Command>,
     work: impl Future<Output = Result<T, Fault>> + Send + 'static,
 ) -> Result<Result<T, Fault>, Failure> {
+    if let Some(command) = command
+        && let Err(fault) = app.engine.check(command).await
+    {
+        return Ok(Err(fault));
+    }
     let app = Arc::clone(app);
     let recorded = request_id::spawn(async move {
         let begun = app.audit.begin(by, act).await.map_err(|_| unrecorded())?;
@@ -44,6 +53,13 @@ pub async fn carry_out<T: Send + 'static>(
         Ok(done)
     });
     recorded.await.unwrap_or_else(|_| Ok(Err(EngineError::OutcomeUnknown.into())))
+}
+
+/// Carries out to its end what is no act of an operator.
+pub async fn carry_out_unrecorded<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+) -> Result<T, Fault> {
+    request_id::spawn(work).await.unwrap_or_else(|_| Err(EngineError::OutcomeUnknown.into()))
 }
 
 fn unrecorded() -> Failure {
@@ -100,7 +116,7 @@ pub async fn freeze(app: &AppState, by: By, order: FreezeOrder) -> Result<Result
         (app.engine.clone(), Arc::clone(&by.who), order.target.clone(), order.reason.clone());
     let (covers, holds, ms) = (order.covers.shown(&target), order.holds.as_str(), order.for_ms);
     let act = Act::new(Action::Freeze).on("target", &*target).on("match", covers).on("holds", holds).on("for_ms", ms);
-    let act = act.because(&*reason);
+    let (act, command) = (act.because(&*reason), Command::Freeze(Box::new(order.clone())));
     let work = async move {
         let frozen = engine.freeze(order).await;
         let (actor, target, reason) = (&*actor, &*target, &*reason);
@@ -113,13 +129,14 @@ pub async fn freeze(app: &AppState, by: By, order: FreezeOrder) -> Result<Result
         tracing::warn!(actor, ?target, covers, holds, ms, ?reason, "{what}");
         frozen
     };
-    carry_out(app, by, act, work).await
+    carry_out(app, by, act, Some(command), work).await
 }
 
 /// Ends a freeze, and tells who did it and why.
 pub async fn thaw(app: &AppState, by: By, target: &Name, reason: &str) -> Result<Result<Freeze, Fault>, Failure> {
     let (engine, actor, target, reason) = (app.engine.clone(), Arc::clone(&by.who), target.clone(), reason.to_owned());
     let act = Act::new(Action::Thaw).on("target", &*target).because(&*reason);
+    let command = Command::Thaw { target: target.clone() };
     let work = async move {
         let thawed = engine.thaw(target.clone()).await;
         let (actor, target) = (&*actor, &*target);
@@ -131,7 +148,7 @@ pub async fn thaw(app: &AppState, by: By, target: &Name, reason: &str) -> Result
         tracing::warn!(actor, ?target, ?reason, "{actor} {verb} {target:?}: {reason:?}");
         thawed
     };
-    carry_out(app, by, act, work).await
+    carry_out(app, by, act, Some(command), work).await
 }
 
 /// Ends another client's hold, and tells who did it and why, whatever the dialect. The token names the hold in the log without
@@ -146,6 +163,7 @@ pub async fn force_release(
     let (engine, actor, lock, reason) = (app.engine.clone(), Arc::clone(&by.who), name.clone(), reason.to_owned());
     let (key, token, names) = (hold.key, hold.token.0, hold.names().map(Name::to_string).collect::<Vec<_>>());
     let act = on_hold(Action::ForceRelease, name, hold).because(&*reason);
+    let command = Command::ForceRelease { name: name.clone(), key, force: None };
     let work = async move {
         let released = engine.force_release(lock.clone(), key, Force::new(&actor, &reason)).await;
         let (actor, lock) = (&*actor, &*lock);
@@ -168,7 +186,7 @@ pub async fn force_release(
         }
         released
     };
-    carry_out(app, by, act, work).await
+    carry_out(app, by, act, Some(command), work).await
 }
 
 /// Gives another client's hold a lease of so many milliseconds, which may end it soon.
@@ -182,6 +200,7 @@ pub async fn force_lease(
     let (engine, actor, lock) = (app.engine.clone(), Arc::clone(&by.who), name.clone());
     let (key, token) = (hold.key, hold.token.0);
     let act = on_hold(Action::ForceLease, name, hold).on("lease_ms", lease_ms);
+    let command = Command::Renew { name: name.clone(), session: None, proof: Proof::Key(key), lease_ms };
     let work = async move {
         engine.renew(lock.clone(), None, Proof::Key(key), lease_ms).await?;
         let (actor, lock) = (&*actor, &*lock);
@@ -194,7 +213,7 @@ pub async fn force_lease(
         );
         Ok(())
     };
-    carry_out(app, by, act, work).await
+    carry_out(app, by, act, Some(command), work).await
 }
 
 /// The hold is named by its token, which opens nothing, and by all its names if it has several.

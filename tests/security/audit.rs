@@ -117,6 +117,39 @@ fn every_act_has_two_lines_that_say_who_where_what_and_why() {
     assert_eq!(metric(&server, "latchd_audit_lines_total{result=\"written\"}"), lines.len() as f64);
 }
 
+#[test]
+fn own_take_of_a_client_and_what_is_refused_leave_no_line() {
+    let trail = Trail::new();
+    let configuration = keys() + &trail.configuration("refuse", "64KiB");
+    let server = Spec::in_memory().redis().api_key(KEY).configuration(configuration).start();
+    let (mut admin, mut part) = (with(&server, KEY), with(&server, PART));
+    let token =
+        |client: &mut Client| client.get("/v1/locks/part%2Fown").json()["holders"][0]["fencing_token"].to_string();
+    let too_long = format!("name=part%2F{}", "x".repeat(9_000));
+    take(&mut in_session(&server, PART), &json!({"name": "part/held", "lock_timeout_seconds": 600}));
+    assert!(do_by_hand(&mut part, "take", "name=part%2Fown"));
+    let query = format!("name=part%2Fown&token={}", token(&mut admin));
+    assert!(do_by_hand(&mut part, "give-back", &query));
+    for client in [&mut part, &mut admin] {
+        for query in [&*too_long, "name=part%2F%00", "name=part%2Fheld"] {
+            assert!(!do_by_hand(client, "take", query));
+        }
+    }
+    for (method, target, body) in [
+        ("DELETE", "/v1/freezes/none?reason=test", ""),
+        ("PUT", "/v1/locks/none/size", "{\"size\": 3}"),
+        ("PUT", "/v1/locks/part%2Fheld/size", "{\"size\": 3}"),
+    ] {
+        assert!((400..500).contains(&admin.send(method, target, body.as_bytes()).status), "{target}");
+    }
+    let forever = RedisClient::with_key(&server, KEY).ask(&["PEXPIRE", "part/held", "999999999999"]);
+    assert!(matches!(forever, Reply::Error(_)), "{forever:?}");
+    assert_eq!(trail.text(), "");
+    assert!(do_by_hand(&mut admin, "take", "name=part%2Fown") && done(&trail.lines(), "take").is_some());
+    let log = server.stop().stderr;
+    assert!(log.contains("took \"part/own\" by hand") && log.matches("by hand").count() == 1, "{log}");
+}
+
 /// A lock that is held, and the request that ends its hold by force.
 fn stuck(server: &Server, name: &str) -> String {
     let key = take(&mut in_session(server, KEY), &json!({"name": name, "lock_timeout_seconds": 600}));

@@ -29,7 +29,7 @@ errors!(BackupErrors: Problem<'_>, ACT, [Code::NotLeader, Code::NoQuorum, Code::
 pub async fn backup(State(app): State<AppState>, head: Parts) -> Answer {
     let actor = operator(&app, &head, "take a backup").await?;
     let (engine, by) = (app.engine.clone(), administration::by(&actor, &head));
-    let begun = administration::carry_out(&app, by, Act::new(Action::Backup), async move {
+    let begun = administration::carry_out(&app, by, Act::new(Action::Backup), None, async move {
         let backup = engine.backup().await?;
         let actor = &*actor.name;
         tracing::info!(actor, "{actor} takes a backup");

@@ -129,14 +129,15 @@ pub async fn remove_member(State(app): State<AppState>, captured: Captured, head
     .await
 }
 
-/// Carries a change out, and shows the cluster after it.
+/// Carries a change out, and shows the cluster after it. The leader alone knows whether it can be made, so it is recorded in
+/// any case.
 async fn change(
     app: &AppState,
     by: By,
     act: Act,
     work: impl Future<Output = Result<(), Fault>> + Send + 'static,
 ) -> Answer {
-    administration::carry_out(app, by, act, work).await?.map_err(Failure::of)?;
+    administration::carry_out(app, by, act, None, work).await?.map_err(Failure::of)?;
     cluster(app).await
 }
 

@@ -3,7 +3,7 @@
 use super::query::{NameInPath, lock_name, lock_name_in_query};
 use crate::api::answer::{Answer, answer};
 use crate::audit::{Act, Action};
-use crate::domain::{Field, Name};
+use crate::domain::{Command, Field, Name};
 use crate::http::auth::identify_and_touch;
 use crate::http::endpoint::{ACT, BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::{FieldName, Trailing, parse};
@@ -78,7 +78,8 @@ async fn change(app: &AppState, name: Result<Name, Failure>, request: Request) -
     let (engine, by, lock) = (app.engine.clone(), administration::by(&actor, &head), name.clone());
     let act = Act::new(Action::Resize).on("lock", &*name).on("size", size);
     let actor = Arc::clone(&by.who);
-    let resized = administration::carry_out(app, by, act, async move {
+    let command = Command::Resize { name: name.clone(), size };
+    let resized = administration::carry_out(app, by, act, Some(command), async move {
         let size = engine.resize(lock.clone(), size).await?;
         let (actor, lock) = (&*actor, &*lock);
         tracing::warn!(actor, ?lock, size, "{actor} changed the size of {lock:?} to {size}");

@@ -96,7 +96,7 @@ impl Submitter {
         Ok(self.host.table().check_supported(&command)?)
     }
 
-    fn checked(&self, acquire: Box<Acquire>) -> Result<Command, Fault> {
+    pub(super) fn checked(&self, acquire: Box<Acquire>) -> Result<Command, Fault> {
         self.limits().check_acquire(&acquire)?;
         let command = Command::Acquire(acquire);
         self.check_capacity(&command)?;

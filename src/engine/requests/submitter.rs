@@ -34,6 +34,12 @@ impl Submitter {
         self.host.limits().map_or(*configured, |limits| limits.with_later_of(configured))
     }
 
+    /// Refuses what would be refused now, without an entry.
+    pub async fn check(&self, command: Command) -> Result<(), Fault> {
+        let command = if let Command::Acquire(acquire) = command { self.checked(acquire)? } else { command };
+        self.preflight(&command).await
+    }
+
     pub(super) fn check_pace(&self, acquire: &Acquire) -> Result<(), TooFast> {
         self.options.pace.as_ref().map_or(Ok(()), |pace| pace(acquire))
     }

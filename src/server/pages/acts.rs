@@ -76,7 +76,8 @@ pub async fn act(kind: Kind, pages: Pages, request: Request) -> Response {
         return question(&pages, &head, &visitor, StatusCode::BAD_REQUEST, asking);
     }
     let by = administration::by(&visitor.identity, &head);
-    let actor = Actor { by, caller: caller(&visitor.identity, &head), reason };
+    let (caller, is_admin) = (caller(&visitor.identity, &head), visitor.identity.is_admin());
+    let actor = Actor { by, caller, is_admin, reason };
     match carry_out(&pages.app, kind, &found, actor, form.asked()).await {
         Ok(said) => see_other(&target.back(kind).with("note", pages.logins.signed(&said)).plain()),
         Err(failure) => no_page(&pages, &head, &failure, Some(&visitor), None),
@@ -118,6 +119,7 @@ async fn find(app: &AppState, head: &Parts, who: &Identity, kind: Kind, target: 
         }
         Kind::Take => {
             may_take(who, &name)?;
+            app.engine.limits().check_name(&name).map_err(|refusal| Failure::of(refusal.into()))?;
             Ok(Found::Lock(name))
         }
         Kind::Freeze => {

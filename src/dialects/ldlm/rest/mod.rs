@@ -209,7 +209,7 @@ async fn close_for(
     let act = Act::new(Action::EndSession).on("session", session.handle());
     let (engine, by) = (app.engine.clone(), administration::by(identity, head));
     let (actor, label) = (Arc::clone(&by.who), session.handle());
-    administration::carry_out(app, by, act, async move {
+    administration::carry_out(app, by, act, None, async move {
         engine.close_session(session).await?;
         tracing::warn!(actor = &*actor, session = label, "{actor} closed the session {label} of another credential");
         Ok(())
