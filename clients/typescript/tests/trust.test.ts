@@ -154,7 +154,7 @@ beside("trust", () => {
     const said = '{"locked": true, "name": "a", "key": "k", "fencing_token": 7}';
     const [between, client] = await behind(wire(200, said), "/v1/lock");
     await using _between = between;
-    await assert.rejects(client.lock(["a", "b"], { waitMs: 500 }), /does not name all the locks/);
+    await assert.rejects(client.lock(["a", "b"], { waitMs: 2000 }), /does not name all the locks/);
   });
 
   behaviour("no-secrets", "keys, session ids and credentials are in no message and no printed object", async () => {
