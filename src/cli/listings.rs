@@ -43,11 +43,12 @@ One row for each hold, in the order of the locks' names, the oldest hold first. 
 how many that may, or that they share it; HOLDER is what the holder says of itself (its owner label and metadata), or
 its session; LEASE is what is left of its lease. Of one lock it also says, on stderr, that it is frozen.
 
-With --output json: {\"locks\": [{\"name\", \"size\", \"mode\", \"delayed_for_seconds\", \"queue_length\", \"holders\":
-[{\"fencing_token\", \"dialect\", \"held_for_seconds\", \"remaining_seconds\", \"session\", \"owner\", \"metadata\",
-\"weight\", \"name_count\", \"value\", \"key\"}], \"waiters\": [{\"position\", \"dialect\", \"waiting_for_seconds\",
-\"remaining_seconds\", \"session\", \"owner\", \"metadata\", \"mode\", \"weight\", \"name_count\"}]}]}. Fields are added
-at times, none is taken away; \"key\" is there for admins, \"waiters\" with a NAME.
+With --output json: {\"locks\": [{\"name\", \"size\", \"mode\", \"delayed_for_seconds\", \"frozen\": {\"target\", \"match\",
+\"reason\", \"remaining_seconds\", \"until\"}, \"queue_length\", \"holders\": [{\"fencing_token\", \"dialect\",
+\"held_for_seconds\", \"remaining_seconds\", \"session\", \"owner\", \"metadata\", \"weight\", \"name_count\",
+\"value\", \"key\"}], \"waiters\": [{\"position\", \"dialect\", \"waiting_for_seconds\", \"remaining_seconds\",
+\"session\", \"owner\", \"metadata\", \"mode\", \"weight\", \"name_count\"}]}]}. Fields are added at times, none is
+taken away; \"key\" is there for admins, \"frozen\" and \"waiters\" with a NAME.
 
 Examples:
   latchd locks

@@ -41,12 +41,28 @@ pub struct Lock {
     /// Until somebody may be granted it, after a hold that ended uncleanly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delayed_for_seconds: Option<f64>,
+    /// What keeps it from being granted. `None` unless one lock was asked for, and from older services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<LockFreeze>,
     pub queue_length: u32,
     /// Oldest first.
     pub holders: Vec<Holder>,
     /// In the order of their turns, at most a thousand. `None` unless one lock was asked for, and from older services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiters: Option<Vec<Waiter>>,
+}
+
+/// The freeze of a lock that lasts longest.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct LockFreeze {
+    pub target: String,
+    /// `name`, `prefix` or `everything`.
+    pub r#match: String,
+    pub reason: String,
+    /// Until it ends by itself.
+    pub remaining_seconds: f64,
+    /// The same by the clock of the service.
+    pub until: String,
 }
 
 /// A waiter, as listings show it.

@@ -26,8 +26,8 @@ mod trust;
 mod wire;
 
 pub use admin::{
-    BackupError, Cluster, EndedHold, ForcedRelease, Holder, Lock, LockHistory, LockQuery, Member, SessionEntry,
-    ShownTerms, Waiter,
+    BackupError, Cluster, EndedHold, ForcedRelease, Holder, Lock, LockFreeze, LockHistory, LockQuery, Member,
+    SessionEntry, ShownTerms, Waiter,
 };
 pub use builder::ClientBuilder;
 pub use call::NO_TIMEOUT;

@@ -37,6 +37,9 @@ fn frozen_names_are_refused_with_their_reason_until_thawed() {
     let told_of = |arguments: &[&str]| operate(&server, arguments).stderr;
     let why = told_of(&["locks", "--why", "deploy/a"]);
     assert!(why.starts_with(&format!("latchd: {told}")) && why.contains("nobody holds \"deploy/a\""), "{why}");
+    let held = operate(&server, &["locks", "deploy/b", "--output", "json"]).stdout;
+    let held: Value = serde_json::from_str(&held).expect("JSON");
+    assert_eq!(held["locks"][0]["frozen"]["target"], "deploy/", "{held}");
     assert!(told_of(&["locks", "deploy/b"]).starts_with(&format!("latchd: {told}")));
     assert_eq!(
         told_of(&["locks", "--why", "other"]),

@@ -47,5 +47,7 @@ fn limited_credentials_freeze_and_see_only_their_names() {
     assert_eq!(seen(&mut part)[1]["by"], "admin-of-part");
     assert_eq!(client.get("/v1/freezes/other%2F").status, 404);
     assert_eq!((part.delete("/v1/freezes/p").status, client.delete("/v1/freezes/part%2Fa").status), (403, 403));
+    assert_eq!(part.delete("/v1/freezes?match=everything").status, 403, "whether there is one or not");
+    assert_eq!(part.delete("/v1/freezes").status, 403);
     assert_eq!(part.delete("/v1/freezes/part%2Fa").status, 200);
 }
