@@ -132,8 +132,7 @@ fn open_under(server: &Server, secret: Option<&str>, idempotency_key: &str) -> V
 fn idempotency_key_is_scoped_to_its_credential() {
     let password = latchd::access::hash_password("a password").expect("it can be hashed");
     let other = latchd::access::hash_password("another").expect("it can be hashed");
-    // In log lines the passwords are `password-1` and `password-2`.
-    let key = key("password-1", "a key", "role = \"client\"");
+    let key = key("a-client", "a key", "role = \"client\"");
     let configuration = format!("[access]\nkeys = [{key}]\npasswords = [\"{password}\", \"{other}\"]\n");
     let server = Spec::in_memory().configuration(configuration).start();
     let sessions = ["a key", "a password", "another"].map(|secret| open_under(&server, Some(secret), "the same"));
