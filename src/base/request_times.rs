@@ -2,8 +2,8 @@
 //!
 //! Few requests are traced. The others pay for one look at a variable of their task.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arcstr::ArcStr;
@@ -47,26 +47,66 @@ pub struct Step {
     pub lock: Option<ArcStr>,
 }
 
+/// The span of a request, below which another node may place its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TraceParent {
+    pub trace: [u8; 16],
+    pub span: [u8; 8],
+}
+
 /// The steps of one request.
 #[derive(Debug, Default)]
-pub struct RequestTimes(Mutex<Vec<Step>>);
+pub struct RequestTimes {
+    steps: Mutex<Vec<Step>>,
+    parent: Option<TraceParent>,
+}
+
+/// What this node did for a request that another one has forwarded.
+#[derive(Debug)]
+pub struct ForwardedTimes {
+    pub parent: TraceParent,
+    pub began: Duration,
+    pub steps: Vec<Step>,
+}
+
+type TakesForwarded = Box<dyn Fn(ForwardedTimes) + Send + Sync>;
+
+static FORWARDED: OnceLock<TakesForwarded> = OnceLock::new();
 
 impl RequestTimes {
+    /// Of a request with this span.
+    pub fn below(parent: TraceParent) -> RequestTimes {
+        RequestTimes { parent: Some(parent), ..RequestTimes::default() }
+    }
+
+    pub fn parent(&self) -> Option<TraceParent> {
+        self.parent
+    }
+
     pub fn note(&self, step: Step) {
-        let mut steps = self.0.lock();
+        let mut steps = self.steps.lock();
         if steps.len() < STEPS_MAX {
             steps.push(step);
         }
     }
 
     pub fn take(&self) -> Vec<Step> {
-        std::mem::take(&mut self.0.lock())
+        std::mem::take(&mut self.steps.lock())
     }
 }
 
-/// Some requests are traced from now on.
-pub fn switch_on() {
+/// Some requests are traced from now on; whoever traces them takes what is done for those of other nodes. The first in a
+/// process stays.
+pub fn switch_on(takes_forwarded: impl Fn(ForwardedTimes) + Send + Sync + 'static) {
+    _ = FORWARDED.set(Box::new(takes_forwarded));
     IS_ON.store(true, Ordering::Relaxed);
+}
+
+/// Hands on what was done for a request of another node.
+pub fn forwarded(times: ForwardedTimes) {
+    if let Some(take) = FORWARDED.get() {
+        take(times);
+    }
 }
 
 /// Whether any request may be traced.

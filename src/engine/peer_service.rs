@@ -3,13 +3,15 @@
 use super::digests::DigestComparison;
 use super::error::EngineError;
 use super::members::ClusterMembers;
-use super::messages::{Reply, Request, decode, encode};
+use super::messages::{Reply, Request, TracedCommand, decode, encode};
 use super::table_host::TableHost;
+use crate::base::request_times::TraceParent;
 use crate::base::{BoxFuture, KeyedLogRateLimit, clock};
 use crate::domain::{Body, Entry, Incarnation, NodeId, StoreId, Timestamp};
 use crate::mutants::planted;
 use crate::raft::PeerService;
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
 
 /// Another node causes these lines, as often as it likes.
@@ -80,7 +82,10 @@ impl RequestHandler {
             Request::Present { incarnation, store, level } => {
                 self.members.present(from, incarnation, store, level).await
             }
-            Request::Forward { incarnation, entry } => self.queue_forwarded(from, incarnation, *entry),
+            Request::Forward { incarnation, entry } => self.queue_forwarded(from, incarnation, &[], *entry),
+            Request::ForwardTraced { incarnation, traced, entry } => {
+                self.queue_forwarded(from, incarnation, &traced, *entry)
+            }
             Request::ReadIndex => {
                 self.read_point().await.map_or_else(|no| no, |(index, now, _)| Reply::ReadIndex { index, now })
             }
@@ -105,14 +110,20 @@ impl RequestHandler {
         }
     }
 
-    fn queue_forwarded(&self, from: u64, incarnation: Incarnation, entry: Entry) -> Reply {
+    fn queue_forwarded(&self, from: u64, incarnation: Incarnation, traced: &[TracedCommand], entry: Entry) -> Reply {
         let Body::Batch { touches, commands, .. } = entry.body else { return Reply::NotUnderstood };
         // A node may forward only its own commands.
         if commands.iter().any(|submitted| submitted.id.incarnation != incarnation) {
             return Reply::NotUnderstood;
         }
         self.members.note_heard(from);
-        let ClusterMembers { queue, clock, .. } = &*self.members;
+        let ClusterMembers { queue, clock, host, .. } = &*self.members;
+        // Before they are queued, which is the beginning of their way.
+        let spans: BTreeMap<u64, &TracedCommand> = traced.iter().map(|traced| (traced.sequence, traced)).collect();
+        for (submitted, traced) in commands.iter().filter_map(|one| Some((one, spans.get(&one.id.sequence)?))) {
+            let parent = TraceParent { trace: traced.trace, span: traced.span.to_be_bytes() };
+            host.requests.forwarded_traces.arrived(submitted, parent);
+        }
         planted!("forward-twice" => commands.iter().for_each(|submitted| drop(queue.submit_as_leader(submitted.command.clone()))));
         match queue.forward(commands, touches) {
             Ok(epoch) => Reply::Accepted { epoch, now: clock.now() },

@@ -61,6 +61,14 @@ impl Collector {
         resources.flat_map(|resource| &resource.scope_spans).flat_map(|scope| scope.spans.clone()).collect()
     }
 
+    /// Those that this node has sent.
+    pub fn spans_of(&self, instance: &str) -> Vec<Span> {
+        let got = self.got.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let resources = got.iter().flat_map(|(request, _)| &request.resource_spans);
+        let sent = resources.filter(|resource| format!("{:?}", resource.resource).contains(&format!("{instance:?}")));
+        sent.flat_map(|resource| &resource.scope_spans).flat_map(|scope| scope.spans.clone()).collect()
+    }
+
     /// Everything that came, as text.
     pub fn text(&self) -> String {
         let got = self.got.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::collector::Collector;
 use crate::dialects::dialect_client::until;
 use crate::support::client::Client;
+use crate::support::machine::Machine;
 use crate::support::process::Server;
 use crate::support::redis::RedisClient;
 use crate::support::spec::Spec;
@@ -140,6 +141,46 @@ fn spans_of_a_wait_reach_the_collector_over_grpc() {
     let (_collector, server, _home) = reaches_the_collector("grpc");
     let exported = || crate::security::rights::metric(&server, "latchd_spans_exported_total");
     until("sent spans are counted", || exported() >= 6.0);
+}
+
+const NODES: &str = r#"
+latchd certs init --dir peers --nodes 1=127.0.0.1,2=127.0.0.1,3=127.0.0.1 > certs.log
+PEERS=1=https://127.0.0.1:9441,2=https://127.0.0.1:9442,3=https://127.0.0.1:9443
+for N in 1 2 3; do
+  latchd serve --node-id $N --listen http://127.0.0.1:844$N --data-dir data$N --peer-listen https://127.0.0.1:944$N \
+    --peers $PEERS --peer-ca peers/ca.pem --peer-cert peers/node$N.pem --peer-key peers/node$N.key > node$N.log 2>&1 &
+done
+for N in 1 2 3; do
+  until curl -s http://127.0.0.1:844$N/v1/cluster | grep -q '"standing":"member"'; do sleep 0.1; done
+  until curl -sf http://127.0.0.1:844$N/readyz > /dev/null; do sleep 0.1; done
+done
+curl -s http://127.0.0.1:8441/v1/cluster
+"#;
+
+#[test]
+fn request_to_a_follower_has_one_trace_with_spans_of_both_nodes() {
+    let (collector, machine) = (Collector::start(), Machine::new(39));
+    // By its name: the addresses of a script are those of its machine.
+    let endpoint = format!("export LATCHD_TRACING_ENDPOINT=http://localhost:{}", collector.address.port());
+    let view = machine.run(&format!("{endpoint} LATCHD_TRACING_SAMPLE_PERCENT=0\n{NODES}"));
+    let view: Value = serde_json::from_str(&view).expect("JSON");
+    let leader = view["leader"].as_u64().expect("a leader");
+    let follower = (1..=3).find(|node| *node != leader).expect("one of the others");
+    let parent = traceparent(TRACE, "01");
+    machine.run(&format!("curl -sf -X POST -H 'traceparent: {parent}' http://127.0.0.1:844{follower}/lock/deploy"));
+    let of = |node: u64, name: &str| -> Vec<Span> {
+        named(&collector.spans_of(&format!("node-{node}")), TRACE, name).into_iter().cloned().collect()
+    };
+    until("the spans of both", || !of(leader, "forwarded").is_empty() && !of(follower, "commit").is_empty());
+    let requests = collector.spans_of(&format!("node-{follower}"));
+    let request = requests.iter().find(|span| hex(&span.parent_span_id) == PARENT).expect("the request");
+    let (forwarded, here) = (of(leader, "forwarded"), of(follower, "commit"));
+    assert!(forwarded.iter().chain(&here).all(|span| span.parent_span_id == request.span_id), "{forwarded:?} {here:?}");
+    let there = of(leader, "commit");
+    let names_lock = attribute(&there[0], "latchd.lock").is_some_and(|lock| lock.contains("deploy"));
+    assert!(there[0].parent_span_id == forwarded[0].span_id && names_lock, "{there:?}");
+    assert_eq!(of(leader, "apply")[0].parent_span_id, there[0].span_id);
+    assert!(collector.spans().iter().all(|span| hex(&span.trace_id) == TRACE), "nothing else is traced");
 }
 
 #[test]

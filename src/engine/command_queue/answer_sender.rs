@@ -1,7 +1,7 @@
 //! Who waits for the outcome of a command; for a traced request also where the time goes until then.
 
 use crate::base::clock::process_age;
-use crate::base::request_times::{self, RequestTimes, Step, StepKind};
+use crate::base::request_times::{self, RequestTimes, Step, StepKind, TraceParent};
 use crate::domain::{Grant, Name, Outcome};
 use crate::engine::error::EngineError;
 use std::sync::Arc;
@@ -29,8 +29,9 @@ pub struct AnswerSender {
     traced: Option<Box<Traced>>,
 }
 
+/// A traced command, on its way through the log.
 #[derive(Debug)]
-struct Traced {
+pub struct Traced {
     times: Arc<RequestTimes>,
     lock: Option<Name>,
     /// When the present step began.
@@ -67,19 +68,20 @@ impl AnswerSender {
     /// The command goes to the log.
     pub fn handed_on(&mut self) {
         if let Some(traced) = &mut self.traced {
-            traced.step_ends(StepKind::Queue, 0);
+            traced.handed_on();
         }
     }
 
     /// The entry of the command is applied.
     pub fn applied(&mut self, entry: Option<EntryTimes>) {
-        let (Some(traced), Some(entry)) = (&mut self.traced, entry) else { return };
-        let began = traced.since;
-        if let Some((flush, flushed)) = entry.flush.filter(|(flush, _)| *flush >= began) {
-            traced.note(StepKind::Flush, flush, flushed, entry.commands);
+        if let (Some(traced), Some(entry)) = (&mut self.traced, entry) {
+            traced.applied(entry);
         }
-        traced.note(StepKind::Apply, entry.apply, process_age(), entry.commands);
-        traced.step_ends(StepKind::Commit, entry.commands);
+    }
+
+    /// The span of the request, if it is traced.
+    pub fn parent(&self) -> Option<TraceParent> {
+        self.traced.as_ref()?.times.parent()
     }
 
     /// The wait in the queue of a lock is over.
@@ -91,6 +93,30 @@ impl AnswerSender {
 }
 
 impl Traced {
+    /// A command that another node has forwarded for a traced request.
+    pub fn forwarded(lock: Option<&Name>) -> Traced {
+        Traced { times: Arc::default(), lock: lock.cloned(), since: process_age() }
+    }
+
+    /// Goes to the log.
+    pub fn handed_on(&mut self) {
+        self.step_ends(StepKind::Queue, 0);
+    }
+
+    /// Its entry is applied.
+    pub fn applied(&mut self, entry: EntryTimes) {
+        let began = self.since;
+        if let Some((flush, flushed)) = entry.flush.filter(|(flush, _)| *flush >= began) {
+            self.note(StepKind::Flush, flush, flushed, entry.commands);
+        }
+        self.note(StepKind::Apply, entry.apply, process_age(), entry.commands);
+        self.step_ends(StepKind::Commit, entry.commands);
+    }
+
+    pub fn steps(&self) -> Vec<Step> {
+        self.times.take()
+    }
+
     fn step_ends(&mut self, kind: StepKind, commands: usize) {
         let now = process_age();
         self.note(kind, self.since, now, commands);

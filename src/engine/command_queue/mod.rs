@@ -8,6 +8,6 @@ mod answer_sender;
 mod queue;
 mod waiting;
 
-pub use answer_sender::{Answer, AnswerReceiver, AnswerSender, Answered, EntryTimes};
+pub use answer_sender::{Answer, AnswerReceiver, AnswerSender, Answered, EntryTimes, Traced};
 pub use queue::CommandQueue;
 pub use waiting::{Batch, BatchBounds, Queued};

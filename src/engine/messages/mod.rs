@@ -12,4 +12,4 @@ mod tests;
 pub use client::{ASK_TIMEOUT, ask, ask_at};
 pub use codec::{decode, encode};
 pub use reply::{MemberLine, Reply};
-pub use request::{Change, Request, TableDigest, Verdict};
+pub use request::{Change, Request, TableDigest, TracedCommand, Verdict};

@@ -4,8 +4,8 @@
 
 use super::codec::Version1;
 use crate::base::byte_enum;
-use crate::base::codec::Encode;
-use crate::base::value::{plain, record, variants};
+use crate::base::codec::{DecodeError, Decoder, Encode};
+use crate::base::value::{Value, plain, record, variants};
 use crate::domain::{Entry, Incarnation, StoreId};
 
 /// A follower asks; only the leader does what is asked.
@@ -15,6 +15,8 @@ pub enum Request {
     Present { incarnation: Incarnation, store: StoreId, level: u32 },
     /// Commands and touches, as an entry without a stamp. Answered when queued, not when committed.
     Forward { incarnation: Incarnation, entry: Box<Entry> },
+    /// The same, with the traced ones among the commands. Older nodes do not know it, and are sent the other.
+    ForwardTraced { incarnation: Incarnation, traced: Vec<TracedCommand>, entry: Box<Entry> },
     /// Up to which index must a node have applied the log to answer what is asked now?
     ReadIndex,
     /// The same, and from which time on the entries after it are stamped. Asked only at the level of modes, because older
@@ -46,6 +48,7 @@ variants! {
     8 = Identify,
     9 = Compare(digest),
     10 = ReadPoint,
+    11 = ForwardTraced { incarnation, traced, entry },
     _ = Change,
 }
 
@@ -54,6 +57,27 @@ variants! {
     4 = Add { node, address },
     5 = Promote { node },
     6 = Remove { node },
+}
+
+/// A command whose request is traced, by its number among those of its process; with the span of the request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TracedCommand {
+    pub sequence: u64,
+    pub trace: [u8; 16],
+    pub span: u64,
+}
+
+record!(TracedCommand { sequence, trace, span } in Version1);
+
+impl Value<Version1> for Vec<TracedCommand> {
+    fn put(&self, out: &mut Vec<u8>, format: Version1) {
+        out.put_be_u32(self.len() as u32);
+        self.iter().for_each(|traced| traced.put(out, format));
+    }
+
+    fn get(input: &mut Decoder<'_>, format: Version1) -> Result<Self, DecodeError> {
+        (0..input.be_u32()?).map(|_| Value::get(input, format)).collect()
+    }
 }
 
 /// The digest of a table at one index of the log.

@@ -2,7 +2,7 @@
 
 use super::codec::{MessageError, decode, encode};
 use super::reply::{MemberLine, Reply};
-use super::request::{Change, Request, TableDigest, Verdict};
+use super::request::{Change, Request, TableDigest, TracedCommand, Verdict};
 use crate::base::codec::DecodeError;
 use crate::domain::{Body, Command, CommandId, Entry, HoldKey, Incarnation, SessionId, StoreId, Submitted, Timestamp};
 use crate::raft::MemberError;
@@ -12,9 +12,12 @@ fn requests() -> Vec<Request> {
     let command = Command::Cancel { name: "deploy".into(), key: HoldKey([7; 16]) };
     let commands = vec![Submitted { id: CommandId { incarnation, sequence: 9 }, command }];
     let body = Body::Batch { touches: vec![SessionId([3; 16])], more_touches: false, commands };
+    let entry = Entry { at: Timestamp(0), epoch: 0, body };
+    let traced = TracedCommand { sequence: 9, trace: [6; 16], span: 0xbeef };
     vec![
         Request::Present { incarnation, store: StoreId([5; 16]), level: 2 },
-        Request::Forward { incarnation, entry: Box::new(Entry { at: Timestamp(0), epoch: 0, body }) },
+        Request::ForwardTraced { incarnation, traced: vec![traced], entry: Box::new(entry.clone()) },
+        Request::Forward { incarnation, entry: Box::new(entry) },
         Request::ReadIndex,
         Request::ReadPoint,
         Request::Change(Change::Add { node: 4, address: "https://10.0.0.4:9443".to_owned() }),

@@ -2,7 +2,7 @@
 
 use super::state::{Proposer, TICK};
 use crate::domain::{Body, Entry, SessionId};
-use crate::engine::messages::{ASK_TIMEOUT, Reply, Request, ask};
+use crate::engine::messages::{ASK_TIMEOUT, Reply, Request, TracedCommand, ask};
 use crate::raft::Leadership;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ struct ForwardStream {
     counted: Duration,
     /// Why the leader does not accept this node, as last logged.
     refusal: Option<String>,
+    /// It may be told which commands are traced.
+    takes_traces: bool,
 }
 
 impl Proposer {
@@ -30,7 +32,8 @@ impl Proposer {
         let ended = |now: &Leadership| now.is_leader || now.leader != Some(leader) || now.term != term;
         self.queue.set_leading(None);
         let age = self.clock.age();
-        let stream = ForwardStream { leader, epoch: 0, accepted: 0, presented: age, counted: age, refusal: None };
+        let (presented, counted, refusal, takes_traces) = (age, age, None, true);
+        let stream = ForwardStream { leader, epoch: 0, accepted: 0, presented, counted, refusal, takes_traces };
         tokio::select! {
             biased;
             _ = leadership.wait_for(ended) => {}
@@ -70,9 +73,15 @@ impl Proposer {
             };
         }
         let last = commands.last().map(|submitted| submitted.id.sequence);
+        let traced = self.host.requests.traced(&commands).into_iter().map(|(submitted, parent)| TracedCommand {
+            sequence: submitted.id.sequence,
+            trace: parent.trace,
+            span: u64::from_be_bytes(parent.span),
+        });
+        let traced = traced.collect();
         let body = Body::Batch { touches, more_touches: false, commands };
         let entry = Box::new(self.host.for_all_nodes(Entry { at: Default::default(), epoch: 0, body }));
-        let request = Request::Forward { incarnation: self.unsettled.incarnation(), entry };
+        let request = self.forwarding(stream, traced, entry);
         let answer = ask(&self.raft, stream.leader, &request, ASK_TIMEOUT).await;
         self.put_back_touches(&request, answer.as_ref());
         match answer {
@@ -84,7 +93,17 @@ impl Proposer {
                 tokio::time::sleep(RETRY_DELAY).await;
                 true
             }
+            // A leader of an older release, which has done nothing.
+            Some(Reply::NotUnderstood) if std::mem::take(&mut stream.takes_traces) => true,
             _ => false,
+        }
+    }
+
+    fn forwarding(&self, stream: &ForwardStream, traced: Vec<TracedCommand>, entry: Box<Entry>) -> Request {
+        let incarnation = self.unsettled.incarnation();
+        match stream.takes_traces && !traced.is_empty() {
+            true => Request::ForwardTraced { incarnation, traced, entry },
+            false => Request::Forward { incarnation, entry },
         }
     }
 
@@ -106,7 +125,7 @@ impl Proposer {
 
     /// Touches that the leader did not accept are queued again.
     fn put_back_touches(&self, request: &Request, answer: Option<&Reply>) {
-        if let Request::Forward { entry, .. } = request
+        if let Request::Forward { entry, .. } | Request::ForwardTraced { entry, .. } = request
             && let Body::Batch { touches, .. } = &entry.body
             && !matches!(answer, Some(Reply::Accepted { .. }))
         {

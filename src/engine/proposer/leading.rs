@@ -157,6 +157,7 @@ impl Proposer {
         let leaders_own = batch.leaders_own.len();
         let first_of_leader = self.unsettled.next_sequence();
         self.unsettled.number(batch.leaders_own, &mut commands);
+        self.host.requests.forwarded_traces.handed_on(&batch.forwarded);
         commands.extend(batch.forwarded);
         self.unsettled.number(batch.queued, &mut commands);
         let body = Body::Batch { touches: batch.touches, more_touches: batch.more_touches, commands };

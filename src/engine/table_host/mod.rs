@@ -6,6 +6,7 @@ mod apply;
 mod counters;
 mod debug_log;
 mod ended_holds;
+mod forwarded_traces;
 mod host;
 mod idle_timeouts;
 mod pending_requests;

@@ -1,6 +1,8 @@
 //! The requests of this node that wait for their commands to be applied. Never replicated.
 
-use crate::domain::{Applied, Event, Incarnation, Outcome, Refusal, Table, WaitEnd};
+use super::forwarded_traces::ForwardedTraces;
+use crate::base::request_times::{self, TraceParent};
+use crate::domain::{Applied, Event, Incarnation, Outcome, Refusal, Submitted, Table, WaitEnd};
 use crate::engine::command_queue::{Answer, AnswerSender, Answered, EntryTimes};
 use crate::engine::error::EngineError;
 use parking_lot::Mutex;
@@ -19,6 +21,7 @@ pub struct PendingRequests {
     settled: AtomicU64,
     /// For traced requests.
     last_flush: OnceLock<LastFlush>,
+    pub forwarded_traces: ForwardedTraces,
 }
 
 /// Tells when the last flush of the log began and ended, as ages of the process.
@@ -64,7 +67,8 @@ impl PendingRequests {
 
     pub fn new(incarnation: Incarnation) -> PendingRequests {
         let last_flush = OnceLock::new();
-        PendingRequests { incarnation, requests: Mutex::default(), settled: AtomicU64::new(0), last_flush }
+        let (requests, settled, forwarded_traces) = (Mutex::default(), AtomicU64::new(0), ForwardedTraces::default());
+        PendingRequests { incarnation, requests, settled, last_flush, forwarded_traces }
     }
 
     pub fn take_flushes_from(&self, last_flush: impl Fn() -> Option<(Duration, Duration)> + Send + Sync + 'static) {
@@ -96,6 +100,8 @@ impl PendingRequests {
             if id.incarnation == self.incarnation {
                 settled = id.sequence;
                 requests.answer_command(id.sequence, outcome, entry);
+            } else if let Some(entry) = entry {
+                self.forwarded_traces.applied(id, entry);
             }
         }
         if settled > 0 {
@@ -121,6 +127,16 @@ impl PendingRequests {
                 send(waiting, Ok(answered));
             }
         }
+    }
+
+    /// The spans of the requests that wait for these own commands, where they are traced.
+    pub fn traced<'a>(&self, commands: &'a [Submitted]) -> Vec<(&'a Submitted, TraceParent)> {
+        if !request_times::is_on() {
+            return Vec::new();
+        }
+        let requests = self.requests.lock();
+        let parent = |submitted: &Submitted| requests.proposed.get(&submitted.id.sequence)?.parent();
+        commands.iter().filter_map(|submitted| Some((submitted, parent(submitted)?))).collect()
     }
 
     /// The last own command that needs no sending again.

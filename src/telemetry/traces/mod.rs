@@ -15,11 +15,11 @@ pub use tls::CollectorFiles;
 
 use crate::base::clock::{process_age, system_time, unix_time};
 use crate::base::random::random_id;
-use crate::base::request_times::{RequestTimes, Step, StepKind};
+use crate::base::request_times::{ForwardedTimes, RequestTimes, Step, StepKind, TraceParent};
 use crate::base::{request_id, request_times};
 use axum::http::HeaderMap;
 use export::Export;
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId};
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::SpanData;
 use sampling::Sampling;
@@ -34,6 +34,8 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Traces {
     sampling: Sampling,
+    /// Of what other nodes have forwarded; they have decided already which requests are traced.
+    forwarded: Sampling,
     export: Export,
     scope: InstrumentationScope,
 }
@@ -66,9 +68,12 @@ impl Traces {
     /// Traces this part of the requests, and at most so many in a second. Needs a runtime.
     pub fn start(collector: Collector, ratio: f64, per_second: u32, counts: SpanCounts) -> Result<Arc<Traces>, String> {
         let export = Export::start(collector, counts)?;
-        request_times::switch_on();
         let scope = InstrumentationScope::builder("latchd").with_version(env!("CARGO_PKG_VERSION")).build();
-        Ok(Arc::new(Traces { sampling: Sampling::new(ratio, per_second), export, scope }))
+        let (sampling, forwarded) = (Sampling::new(ratio, per_second), Sampling::new(1.0, per_second));
+        let traces = Arc::new(Traces { sampling, forwarded, export, scope });
+        let weak = Arc::downgrade(&traces);
+        request_times::switch_on(move |times| weak.upgrade().iter().for_each(|traces| traces.forwarded(&times)));
+        Ok(traces)
     }
 
     /// Sends what waits, for a moment.
@@ -113,8 +118,45 @@ impl Traces {
         let state = parent.as_ref().map(|parent| parent.trace_state().clone()).unwrap_or_default();
         let context = SpanContext::new(trace, new_span_id(), TraceFlags::SAMPLED, false, state);
         attributes.extend(request_id::current().map(|id| KeyValue::new("latchd.request_id", id)));
-        let (traces, times, end) = (Arc::clone(self), Arc::default(), End::GivenUp);
+        let here = TraceParent { trace: trace.to_bytes(), span: context.span_id().to_bytes() };
+        let (traces, times, end) = (Arc::clone(self), Arc::new(RequestTimes::below(here)), End::GivenUp);
         Some(TracedRequest { traces, times, context, parent, name, attributes, began, end })
+    }
+
+    /// The span of what this node did for a request that another one has forwarded, and those below it.
+    fn forwarded(&self, times: &ForwardedTimes) {
+        let ForwardedTimes { parent: TraceParent { trace, span }, began, steps } = times;
+        let (trace, now) = (TraceId::from_bytes(*trace), process_age());
+        if trace == TraceId::INVALID || !self.forwarded.admits(None, trace, IpAddr::from([0; 4]), now) {
+            return;
+        }
+        let parent =
+            SpanContext::new(trace, SpanId::from_bytes(*span), TraceFlags::SAMPLED, true, TraceState::default());
+        let (context, wall) = (child(&parent), WallClock::now());
+        self.steps(steps, &context, wall);
+        let (moments, name) = ((wall.at(*began), wall.at(now)), "forwarded".into());
+        let mut span = self.span(context, Some(&parent), name, moments, Vec::new());
+        span.span_kind = SpanKind::Server;
+        self.push(span);
+    }
+
+    /// A span below `around` for each step.
+    fn steps(&self, steps: &[Step], around: &SpanContext, wall: WallClock) {
+        let commits: Vec<(Duration, Duration, SpanContext)> = steps
+            .iter()
+            .filter(|step| step.kind == StepKind::Commit)
+            .map(|step| (step.began, step.ended, child(around)))
+            .collect();
+        for step in steps {
+            let commit = commits.iter().find(|(began, ended, _)| *began <= step.began && step.ended <= *ended);
+            let (context, parent) = match (step.kind, commit) {
+                (StepKind::Commit, Some((_, _, commit))) => (commit.clone(), around),
+                (StepKind::Flush | StepKind::Apply, Some((_, _, commit))) => (child(around), commit),
+                _ => (child(around), around),
+            };
+            let times = (wall.at(step.began), wall.at(step.ended));
+            self.push(self.span(context, Some(parent), name_of(step.kind).into(), times, attributes_of(step)));
+        }
     }
 
     fn push(&self, span: SpanData) {
@@ -166,37 +208,12 @@ impl TracedRequest {
     pub fn replied(mut self, is_error: bool) {
         self.end = End::Replied { is_error };
     }
-
-    fn steps(&self, wall: WallClock) {
-        let steps = self.times.take();
-        let commits: Vec<(Duration, Duration, SpanContext)> = steps
-            .iter()
-            .filter(|step| step.kind == StepKind::Commit)
-            .map(|step| (step.began, step.ended, self.child()))
-            .collect();
-        for step in steps {
-            let around = commits.iter().find(|(began, ended, _)| *began <= step.began && step.ended <= *ended);
-            let (context, parent) = match (step.kind, around) {
-                (StepKind::Commit, Some((_, _, commit))) => (commit.clone(), &self.context),
-                (StepKind::Flush | StepKind::Apply, Some((_, _, commit))) => (self.child(), commit),
-                _ => (self.child(), &self.context),
-            };
-            let times = (wall.at(step.began), wall.at(step.ended));
-            let span = self.traces.span(context, Some(parent), name_of(step.kind).into(), times, attributes_of(step));
-            self.traces.push(span);
-        }
-    }
-
-    fn child(&self) -> SpanContext {
-        let context = &self.context;
-        SpanContext::new(context.trace_id(), new_span_id(), TraceFlags::SAMPLED, false, context.trace_state().clone())
-    }
 }
 
 impl Drop for TracedRequest {
     fn drop(&mut self) {
         let wall = WallClock::now();
-        self.steps(wall);
+        self.traces.steps(&self.times.take(), &self.context, wall);
         let mut attributes = std::mem::take(&mut self.attributes);
         if let End::Answered(status) = self.end {
             attributes.push(KeyValue::new("http.response.status_code", i64::from(status)));
@@ -224,11 +241,16 @@ fn name_of(kind: StepKind) -> &'static str {
     }
 }
 
-fn attributes_of(step: Step) -> Vec<KeyValue> {
-    let lock = step.lock.map(|lock| KeyValue::new("latchd.lock", lock.to_string()));
+fn attributes_of(step: &Step) -> Vec<KeyValue> {
+    let lock = step.lock.as_ref().map(|lock| KeyValue::new("latchd.lock", lock.to_string()));
     let commands = (step.commands > 0).then_some(step.commands as i64);
     let commands = commands.map(|commands| KeyValue::new("latchd.entry_commands", commands));
     lock.into_iter().chain(commands).collect()
+}
+
+/// A new span of the same trace.
+fn child(around: &SpanContext) -> SpanContext {
+    SpanContext::new(around.trace_id(), new_span_id(), TraceFlags::SAMPLED, false, around.trace_state().clone())
 }
 
 fn new_span_id() -> SpanId {
