@@ -3,7 +3,7 @@
 use super::asked::{Asked, Href};
 use super::frame::{Context, Page, Section};
 use super::html::Html;
-use super::human::{Count, Span};
+use super::human::{Count, Length};
 use super::names;
 use super::owner;
 use crate::access::Identity;
@@ -171,7 +171,7 @@ fn form(question: &Question, context: &Context<'_>, button: &'static str, back: 
     if question.kind == Kind::Take {
         html.raw("<label for=\"lease\">For at most</label><select id=\"lease\" name=\"lease\">");
         for seconds in LEASES_SECONDS {
-            html.raw("<option value=\"").text(seconds).raw("\">").text(Span(Duration::from_secs(seconds)));
+            html.raw("<option value=\"").text(seconds).raw("\">").text(Length(Duration::from_secs(seconds)));
             html.raw("</option>");
         }
         html.raw("</select>");

@@ -4,7 +4,7 @@ use super::acts::{self, Kind, Target};
 use super::asked::{Asked, Href};
 use super::frame::{Context, Page, STREAM, Section};
 use super::html::Html;
-use super::human::{Count, Grouped, Span};
+use super::human::{Count, Grouped, Length, Span};
 use super::names;
 use super::table::{Column, cell, empty, figure, number, pager, table, text};
 use crate::access::Identity;
@@ -138,20 +138,23 @@ fn form(view: &FreezesView, context: &Context<'_>) -> Html {
         html.raw("<option value=\"").raw(covers).raw("\">").raw(label).raw("</option>");
     }
     html.raw("</select></label>\n<label>Name <input name=\"name\" autocomplete=\"off\" autocapitalize=\"off\" ");
-    html.raw("spellcheck=\"false\" value=\"").text(&view.name).raw("\"></label>\n<label>For <select name=\"for\">");
+    html.raw("spellcheck=\"false\" value=\"").text(&view.name).raw("\"></label>\n<label class=\"wide\">Reason ");
+    html.raw("<input name=\"reason\" maxlength=\"256\" required autocomplete=\"off\"></label>\n<label>For <select name=\"for\">");
     for seconds in lengths(view.longest_ms / 1_000) {
-        html.raw("<option value=\"").text(seconds).raw("\">").text(Span(Duration::from_secs(seconds))).raw("</option>");
+        html.raw("<option value=\"")
+            .text(seconds)
+            .raw("\">")
+            .text(Length(Duration::from_secs(seconds)))
+            .raw("</option>");
     }
-    html.raw("</select></label>\n<label>or until, in UTC <input name=\"until\" type=\"datetime-local\" min=\"");
-    html.text(minute_after(0, context)).raw("\" max=\"").text(minute_after(view.longest_ms, context));
+    html.raw("</select></label>\n<label class=\"moment\">or until, in UTC ");
+    html.raw("<input name=\"until\" type=\"datetime-local\" min=\"").text(minute_after(0, context)).raw("\" max=\"");
+    html.text(minute_after(view.longest_ms, context));
     html.raw("\"></label>\n<label>Who holds a lock <select name=\"holds\">");
     for (holds, label) in HOLDS.into_iter().filter(|(holds, _)| may_break || *holds == FreezeHolds::Drain) {
         html.raw("<option value=\"").raw(holds.as_str()).raw("\">").raw(label).raw("</option>");
     }
-    html.raw(
-        "</select></label>\n<label>Reason <input name=\"reason\" maxlength=\"256\" required autocomplete=\"off\">",
-    );
-    html.raw("</label>\n<button type=\"submit\">Freeze…</button></form>\n");
+    html.raw("</select></label>\n<button type=\"submit\">Freeze…</button></form>\n");
     html
 }
 
@@ -180,7 +183,10 @@ pub fn on_freeze(order: &FreezeOrder, under: &Under, context: &Context<'_>) -> H
     let length = Duration::from_millis(order.for_ms);
     let mut html = Html::default();
     html.raw("<p>Nothing new is granted of ").append(named(&order.target, order.covers)).raw(" for <strong>");
-    html.text(Span(length)).raw("</strong>, until ").text(until(length, context)).raw(":</p>\n<ul>");
+    html.text(Length(length)).raw("</strong>, until ").text(until(length, context)).raw(
+        ":</p>
+<ul>",
+    );
     named_alone(&mut html, order);
     html.raw(
         "<li>Who asks and does not wait is refused, and told the reason and the end. Who waits stays in the queue, ",

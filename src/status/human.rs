@@ -20,6 +20,17 @@ impl fmt::Display for Span {
     }
 }
 
+/// A length that somebody chooses: the second unit is left out where it is zero.
+pub struct Length(pub Duration);
+
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = Span(self.0).to_string();
+        let short = [" 0 s", " 0 min", " 0 h"].iter().find_map(|zero| text.strip_suffix(zero));
+        f.write_str(short.unwrap_or(&text))
+    }
+}
+
 /// A number with its noun: `1 lock`, `2 locks`.
 pub struct Count(pub u64, pub &'static str);
 
@@ -55,6 +66,8 @@ mod tests {
         assert_eq!(shown(185_000), "3 min 5 s");
         assert_eq!(shown(7_800_000), "2 h 10 min");
         assert_eq!(shown(792_000_000), "9 d 4 h");
+        let lengths = [10, 60, 900, 3_600, 5_400, 86_400].map(|s| Length(Duration::from_secs(s)).to_string());
+        assert_eq!(lengths, ["10 s", "1 min", "15 min", "1 h", "1 h 30 min", "1 d"]);
     }
 
     #[test]

@@ -241,7 +241,7 @@ fn freeze_is_shown_with_its_reason_until_it_is_thawed() {
     lock(&mut holder, "part/a");
     let freeze = "match=prefix&name=part%2F&holds=break&for=900";
     let page = browser.get(&format!("/ui/act/freeze?{freeze}&reason=%3Cb%3E")).text();
-    for told in ["part/a", "All of that is ended", "15 min 0 s", "value=\"&lt;b&gt;\""] {
+    for told in ["part/a", "All of that is ended", "<strong>15 min</strong>", "value=\"&lt;b&gt;\""] {
         assert!(page.contains(told), "{told} in {page}");
     }
     assert!(!page.contains("Only the lock of this name") && !page.contains("takes the place"), "{page}");

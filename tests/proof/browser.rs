@@ -126,6 +126,8 @@ fn busy(server: &Server) -> (Client, Client) {
     let mut watcher = session(server);
     wait_until(|| watcher.get("/v1/locks?name=deploy/production").json()["locks"][0]["queue_length"] == 2);
     wait_until(|| watcher.get("/v1/locks?name=db/migrations").json()["locks"][0]["queue_length"] == 1);
+    let freeze = json!({"reason": "the books are closed, FIN-88", "for_seconds": 7200, "match": "prefix"}).to_string();
+    assert_eq!(robot.send("PUT", "/v1/freezes?target=report/", freeze.as_bytes()).status, 200);
     (robot, alice)
 }
 
@@ -134,12 +136,16 @@ fn person_sees_what_is_stuck_and_ends_it_by_hand() {
     let server = Spec::in_memory().password(PASSWORD).start();
     let (mut robot, _alice) = busy(&server);
     let hostile = "<img src=x onerror=alert(1)>\"'</script><script>alert(2)</script>";
-    lock(&mut robot, &json!({"name": hostile, "lock_timeout_seconds": 600, "metadata": {hostile: hostile}}));
     let browser = Browser::start();
     let person = Person { browser: &browser, origin: format!("localhost:{}", server.https().port()) };
     person.open("/");
     person.is_readable_for_all();
     person.log_in();
+    person.keep_picture("console-locks", "/", "light", 900);
+    person.keep_picture("console-lock", "/ui/lock?name=deploy%2Fproduction", "light", 860);
+    person.keep_picture("console-freezes", "/ui/freezes", "light", 480);
+    person.keep_picture("console-dark", "/ui/events", "dark", 660);
+    lock(&mut robot, &json!({"name": hostile, "lock_timeout_seconds": 600, "metadata": {hostile: hostile}}));
     for page in [
         "/",
         "/?sort=waiting",
@@ -161,10 +167,6 @@ fn person_sees_what_is_stuck_and_ends_it_by_hand() {
         text.contains("waits for db/migrations") && text.contains("bob") && text.contains("release-robot"),
         "{text}"
     );
-    person.keep_picture("console-locks", "/", "light", 760);
-    person.keep_picture("console-lock", "/ui/lock?name=deploy%2Fproduction", "light", 760);
-    person.keep_picture("console-dark", "/ui/events", "dark", 620);
-
     let deploy = "/ui/lock?name=deploy%2Fproduction";
     person.act(deploy, "drop-waiter", "place 1", "bob went home", "The waiter was dropped");
     let token = token_of(&mut robot, "deploy/production").to_string();
