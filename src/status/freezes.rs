@@ -138,8 +138,7 @@ fn form(view: &FreezesView, context: &Context<'_>) -> Html {
         html.raw("<option value=\"").raw(covers).raw("\">").raw(label).raw("</option>");
     }
     html.raw("</select></label>\n<label>Name <input name=\"name\" autocomplete=\"off\" autocapitalize=\"off\" ");
-    html.raw("spellcheck=\"false\" value=\"").text(&view.name).raw("\"></label>\n<label class=\"wide\">Reason ");
-    html.raw("<input name=\"reason\" maxlength=\"256\" required autocomplete=\"off\"></label>\n<label>For <select name=\"for\">");
+    html.raw("spellcheck=\"false\" value=\"").text(&view.name).raw("\"></label>\n<label>For <select name=\"for\">");
     for seconds in lengths(view.longest_ms / 1_000) {
         html.raw("<option value=\"")
             .text(seconds)
@@ -154,7 +153,8 @@ fn form(view: &FreezesView, context: &Context<'_>) -> Html {
     for (holds, label) in HOLDS.into_iter().filter(|(holds, _)| may_break || *holds == FreezeHolds::Drain) {
         html.raw("<option value=\"").raw(holds.as_str()).raw("\">").raw(label).raw("</option>");
     }
-    html.raw("</select></label>\n<button type=\"submit\">Freeze…</button></form>\n");
+    html.raw("</select></label>\n<label class=\"wide\">Reason <input name=\"reason\" maxlength=\"256\" required ");
+    html.raw("autocomplete=\"off\"></label>\n<button type=\"submit\">Freeze…</button></form>\n");
     html
 }
 
