@@ -67,7 +67,7 @@ impl Latchd {
             .argument("--log-level")
             .argument("warn")
             .environment("LATCHD_LOCKS_TABLE_BYTES_MAX", "4GiB")
-            .environment("LATCHD_LOCKS_FREEZES_MAX", 20_000)
+            .environment("LATCHD_LOCKS_FREEZES_MAX", 10_000)
             .environment("LATCHD_QUOTAS_CREDENTIAL_PERCENT", 100)
             .environment("LATCHD_QUOTAS_ADDRESS_PERCENT", 100)
             .start();
