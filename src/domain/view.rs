@@ -336,7 +336,7 @@ impl LockFilter {
 
     /// It asks for locks of which there may be few among many.
     pub(super) fn is_selective(&self) -> bool {
-        self.contended == Some(true) || self.elections || !self.containing.is_empty()
+        self.contended == Some(true) || self.held == Some(false) || self.elections || !self.containing.is_empty()
     }
 
     /// Whether it may accept this lock, as far as its records show without a look at what of them has ended.

@@ -13,6 +13,7 @@ use super::idempotency::IdempotencyRecord;
 use super::ids::{IdempotencyId, Name, SessionId};
 use super::locks::Lock;
 use super::marks::Mark;
+use super::ranking::Standing;
 use super::sessions::Session;
 use super::table::{Header, Table};
 use super::time::Timestamp;
@@ -164,7 +165,7 @@ impl FrozenTable {
         now: Timestamp,
     ) -> impl Iterator<Item = LockView> + 'a {
         // Views copy their holds, so they are not made for locks that the records rule out.
-        let named = self.in_order(filter, after);
+        let named = self.in_order(filter, after, now);
         let views = named.filter_map(move |(name, lock)| LockView::of(name, lock, now, |session| self.live(session)));
         views.filter(|view| filter.accepts(view))
     }
@@ -175,16 +176,24 @@ impl FrozenTable {
         &'a self,
         filter: &'a LockFilter,
         after: Option<&Name>,
+        now: Timestamp,
     ) -> Box<dyn Iterator<Item = Entry<'a>> + 'a> {
         if filter.is_selective() {
             let is_behind = |(name, _): &Entry<'a>| after.is_none_or(|after| *name > after);
-            let mut found: Vec<Entry<'a>> = self.matching(filter).filter(is_behind).collect();
+            let is_in_state = |(_, lock): &Entry<'a>| self.is_in_state(filter, lock, now);
+            let mut found: Vec<Entry<'a>> = self.matching(filter).filter(is_behind).filter(is_in_state).collect();
             found.sort_unstable_by_key(|(name, _)| *name);
             return Box::new(found.into_iter());
         }
         let after = after.cloned();
         let named = filter.prefixes.iter().flat_map(move |prefix| self.named(prefix, after.clone()));
         Box::new(named.filter(|(name, lock)| filter.may_accept(name, lock)))
+    }
+
+    /// The same as the view of a lock would show, which copies its holds.
+    fn is_in_state(&self, filter: &LockFilter, lock: &Lock, now: Timestamp) -> bool {
+        let standing = Standing::of(lock, now, |session| self.live(session));
+        standing.is_in_use() && filter.accepts_state(standing.is_held(), standing.waiters)
     }
 
     /// The locks with this prefix in order of their names, from the first after `after`.
