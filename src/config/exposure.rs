@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Config;
+use crate::access::oidc::Rule;
 
 /// Fewer characters than this can be guessed, given time.
 const API_KEY_CHARACTERS: usize = 16;
@@ -48,6 +49,15 @@ impl Config {
                 ));
             }
         }
+        for issuer in &self.access.oidc {
+            if let Some(role) = issuer.rules.iter().find_map(Rule::of_every_token) {
+                let (issuer, role) = (&issuer.issuer, role.as_str());
+                warnings.push(Warning::new(
+                    format!("a rule of access.oidc gives the role {role} to whoever gets any token of {issuer} for its audience"),
+                    "name a claim that says whose token it is, such as repository or sub",
+                ));
+            }
+        }
         if self.plain.api_keys.iter().any(|key| key.expose().chars().count() < API_KEY_CHARACTERS) {
             warnings.push(Warning::new(
                 format!("an API key has fewer than {API_KEY_CHARACTERS} characters and can be guessed"),
@@ -72,6 +82,25 @@ mod tests {
     #[test]
     fn loopback_listener_gives_no_warning() {
         assert_eq!(warnings("http://127.0.0.1:1 https://[::1]:1", None), Vec::<String>::new());
+    }
+
+    #[test]
+    fn rule_for_every_token_of_an_issuer_is_warned_of() {
+        let warned = |claims: serde_json::Value| {
+            let mut config = Config::load(Inputs::default()).expect("the defaults");
+            let rules = serde_json::json!([{"claims": claims, "role": "admin"}]);
+            let issuer = serde_json::json!({"issuer": "https://a.example", "audience": "latchd", "rules": rules});
+            config.access.oidc = vec![serde_json::from_value(issuer).expect("an issuer")];
+            config.warnings().iter().any(|warning| warning.what.contains("the role admin to whoever gets any token"))
+        };
+        for (claims, is_open) in [
+            (serde_json::json!({"sub": "*"}), true),
+            (serde_json::json!({"sub": ["x", "**"]}), true),
+            (serde_json::json!({"sub": "*", "repository": "own/app"}), false),
+            (serde_json::json!({"sub": "repo:own/*"}), false),
+        ] {
+            assert_eq!(warned(claims.clone()), is_open, "{claims}");
+        }
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub mod inspection {
     pub use super::tls::x509::{Described, describe, described};
     pub use super::tls::{Files, Tls, TlsError, check_files, refusal_of_own};
     pub use crate::base::clock::{check_wall_clock, http_date, rfc3339, unix_time};
+    pub use crate::base::named_file::read as read_named_file;
 }
 
 /// What the command line does with backups while no server runs.

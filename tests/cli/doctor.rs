@@ -123,6 +123,17 @@ fn broken_configuration_and_silent_server_are_errors_without_secrets() {
         &["warn configuration an API key has fewer than", "error http://127.0.0.1:1 ready", "refused"],
     );
     assert!(!format!("{}{}", silent.stdout, silent.stderr).contains("sekret"));
+    let unmade = doctor(
+        &["--output", "json"],
+        &[("LATCHD_DATA_DIR", "/proc/none/data"), ("LATCHD_LISTEN", "http://127.0.0.1:1")],
+    );
+    assert_found(&findings(&unmade), &["error data_dir /proc/none/data does not exist, and cannot be made in /proc"]);
+    let missing = [("LATCHD_TLS_CERT", &*pair().certificate), ("LATCHD_TLS_KEY", Path::new("/none.key"))]
+        .map(|(name, path)| (name, path.to_str().expect("UTF-8")));
+    assert_found(
+        &findings(&doctor(&["--output", "json"], &[&missing[..], &[("LATCHD_IN_MEMORY", "true")]].concat())),
+        &["error tls.key /none.key cannot be read"],
+    );
     let table = doctor(&[], &[("LATCHD_LISTEN", "https://0.0.0.0:1"), ("LATCHD_IN_MEMORY", "true")]);
     assert_eq!(table.code, Some(1));
     assert!(
@@ -133,7 +144,9 @@ fn broken_configuration_and_silent_server_are_errors_without_secrets() {
     assert!(table.stdout.contains("\n           -> correct it"), "{}", table.stdout);
     let unreadable = doctor(&["--config", "/nonexistent"], &[]);
     assert!(
-        unreadable.code == Some(1) && unreadable.stdout.contains("/nonexistent: cannot be read"),
+        unreadable.code == Some(1)
+            && unreadable.stdout.contains("/nonexistent: cannot be read")
+            && unreadable.stdout.contains("it was not asked"),
         "{}",
         unreadable.stdout
     );

@@ -22,6 +22,7 @@ mod tests;
 
 pub use key_set::{KeySet, KeySetError};
 pub use refusal::TokenRefusal;
+pub use rule::Rule;
 pub use settings::{IssuerSettings, TokenLimits, is_fit_to_fetch};
 pub use token::may_be_token;
 pub use tokens::{IdentityTokens, IssuerReport, Looked, Now};

@@ -51,6 +51,11 @@ impl Patterns {
         self.0.is_empty()
     }
 
+    /// Whether the claims need only be there.
+    pub fn accept_anything(&self) -> bool {
+        self.0.values().all(Pattern::accepts_anything)
+    }
+
     pub fn match_all(&self, claims: &Claims) -> bool {
         self.0.iter().all(|(name, pattern)| claims.get(name).is_some_and(|value| pattern.matches(value)))
     }
@@ -67,6 +72,15 @@ impl Patterns {
 }
 
 impl Pattern {
+    fn accepts_anything(&self) -> bool {
+        match self {
+            Pattern::Text(text) => text.chars().all(|c| c == '*'),
+            Pattern::Exactly(_) => false,
+            Pattern::AnyOf(patterns) => patterns.iter().any(Pattern::accepts_anything),
+            Pattern::Inside(patterns) => patterns.accept_anything(),
+        }
+    }
+
     fn matches(&self, value: &Value) -> bool {
         match (self, value) {
             (Pattern::AnyOf(patterns), _) => patterns.iter().any(|pattern| pattern.matches(value)),

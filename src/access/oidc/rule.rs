@@ -58,6 +58,11 @@ impl TryFrom<RuleSettings> for Rule {
 }
 
 impl Rule {
+    /// What it makes of every token of its issuer; `None` if it is about some of them.
+    pub fn of_every_token(&self) -> Option<Role> {
+        self.claims.accept_anything().then_some(self.role)
+    }
+
     /// Who a token with these verified claims makes the caller, with this end; none where the rule is not about it, or a claim
     /// that its texts need is missing or odd.
     pub fn identity(

@@ -41,7 +41,12 @@ fn listeners(config: &Config) -> Option<Result<Vec<Pem>, Finding>> {
         Err(TlsError::Unreadable { reason, .. }) if is_made_here && reason.kind() == std::io::ErrorKind::NotFound => {
             Err(Finding::ok("tls.dev_dir", "there is no certificate yet: a start makes a development pair"))
         }
-        checked => checked.map_err(|error| unusable(if is_made_here { "tls.dev_dir" } else { "tls.cert" }, error)),
+        checked => checked.map_err(|error| {
+            let key = config.tls.pair().map(|(_, key)| ("tls.key", key));
+            let authorities = config.tls.client_ca().map(|path| ("tls.client_ca", path));
+            let others = [key, authorities].into_iter().flatten();
+            unusable(if is_made_here { "tls.dev_dir" } else { "tls.cert" }, others, error)
+        }),
     })
 }
 
@@ -61,12 +66,19 @@ pub fn trusted_file(config: &Config) -> Option<std::path::PathBuf> {
 
 fn of_nodes(config: &Config, now: u64) -> Vec<Finding> {
     let Some(files) = config.cluster.tls().filter(|_| config.cluster.peer_listen.is_some()) else { return Vec::new() };
-    let authority = files.ca.clone();
-    let files =
-        Files { cert: files.cert, key: files.key, client_ca: Some(authority), client_auth: ClientAuth::Required };
+    let (authority, key) = (files.ca.clone(), files.key.clone());
+    let files = Files {
+        cert: files.cert,
+        key: files.key,
+        client_ca: Some(authority.clone()),
+        client_auth: ClientAuth::Required,
+    };
     let refusal = inspection::refusal_of_own(&files);
     match (inspection::check_files(PEER_CERT, files), refusal) {
-        (Err(error), _) | (_, Err(error)) => vec![unusable(PEER_CERT, error)],
+        (Err(error), _) | (_, Err(error)) => {
+            let others = [("cluster.peer_key", &*key), ("cluster.peer_ca", &*authority)];
+            vec![unusable(PEER_CERT, others, error)]
+        }
         (Ok(found), Ok(refusal)) => {
             let renamed =
                 found.into_iter().map(|(key, pem)| (if key == "tls.client_ca" { "cluster.peer_ca" } else { key }, pem));
@@ -102,7 +114,11 @@ pub fn judge(check: &str, key: &'static str, chain: Vec<Described>, now: u64) ->
     }
 }
 
-fn unusable(check: &str, error: TlsError) -> Finding {
+/// `others` are the files besides that of `check`, by their configuration keys.
+fn unusable<'a>(check: &'a str, others: impl IntoIterator<Item = (&'a str, &'a Path)>, error: TlsError) -> Finding {
+    let (TlsError::Unreadable { path, .. } | TlsError::Unusable { path, .. } | TlsError::Unwritable { path, .. }) =
+        &error;
+    let check = others.into_iter().find(|(_, other)| other == path).map_or(check, |(key, _)| key);
     let text = error.to_string();
     let text = text.strip_prefix("tls: ").unwrap_or(&text);
     match &error {

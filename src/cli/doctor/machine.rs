@@ -18,6 +18,7 @@ const MIB: u64 = 1 << 20;
 const NFS: u64 = 0x6969;
 const TMPFS: u64 = 0x0102_1994;
 const RAMFS: u64 = 0x8584_58f6;
+const PROC: u64 = 0x9fa0;
 const SMB: [u64; 3] = [0x517b, 0xfe53_4d42, 0xff53_4d42];
 
 /// A file system, as far as the log cares.
@@ -63,8 +64,7 @@ fn data_dir(config: &Config, user: u32) -> (Vec<Finding>, Option<i32>) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let path = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
-            let none = format!("{} does not exist: the first start makes it", path.display());
-            return (vec![Finding::ok("data_dir", none)], None);
+            return (vec![to_be_made(&path)], None);
         }
         Err(error) => return (vec![unreadable("data_dir", dir, &error)], None),
     };
@@ -78,6 +78,22 @@ fn data_dir(config: &Config, user: u32) -> (Vec<Finding>, Option<i32>) {
     findings.extend(access(dir, metadata.mode(), metadata.uid(), owner));
     findings.extend(disk(dir, config.storage.min_free_bytes));
     (findings, process)
+}
+
+/// The nearest directory that there is decides whether a start can make it.
+fn to_be_made(dir: &Path) -> Finding {
+    let above = dir.ancestors().skip(1).find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let may_make = rustix::fs::access(above, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK);
+    let is_real = rustix::fs::statfs(above).is_ok_and(|system| u64::try_from(system.f_type).ok() != Some(PROC));
+    let dir = dir.display();
+    match may_make {
+        Ok(()) if is_real => Finding::ok("data_dir", format!("{dir} does not exist: the first start makes it")),
+        _ => Finding::error(
+            "data_dir",
+            format!("{dir} does not exist, and cannot be made in {} by this user", above.display()),
+            "make it for the user of the service, or set data_dir to another directory",
+        ),
+    }
 }
 
 /// Whoever reads the directory knows the keys of all holds.

@@ -5,6 +5,7 @@ mod certificates;
 mod clocks;
 mod exposition;
 mod finding;
+mod issuers;
 mod keys;
 mod log_files;
 mod machine;
@@ -71,6 +72,7 @@ impl Doctor {
             let user = rustix::process::geteuid().as_raw();
             findings.extend(certificates::check(config, now, user));
             findings.extend(keys::check(config, now));
+            findings.extend(issuers::check(config));
             findings.extend(machine::check(config, user));
             findings.extend(log_files::check(config));
         }
@@ -125,6 +127,11 @@ impl Doctor {
             Some((Ok(url), _)) if demands && url.starts_with("https:") && !self.may_show_certificate() => {
                 let what = format!("{url} asks for a client certificate (tls.client_ca)");
                 return Ok(vec![Finding::unknown("service", what, "give --client-cert and --client-key")]);
+            }
+            // Where the service listens stands in a configuration that cannot be read.
+            None if !self.only_asks() && !self.connect.names_url() => {
+                let what = "it was not asked: the configuration does not say where it listens";
+                return Ok(vec![Finding::unknown("service", what, "correct the configuration, or give --url")]);
             }
             Some((Err(why), _)) if !self.connect.names_url() => {
                 return Ok(vec![Finding::unknown("service", why, "give --url")]);

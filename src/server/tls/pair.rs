@@ -68,8 +68,11 @@ impl Files {
             None => builder.with_no_client_auth(),
             Some(verifier) => builder.with_client_cert_verifier(verifier),
         };
-        let mut config = builder.with_single_cert(chain, key).map_err(|error| {
-            unusable(&self.cert, format!("does not go with the key {} ({error})", self.key.display()))
+        let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                unusable(&self.cert, format!("does not go with the key {} ({error})", self.key.display()))
+            }
+            _ => unusable(&self.cert, format!("cannot be used ({error})")),
         })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         Ok((config, verifier))
