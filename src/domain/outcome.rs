@@ -188,6 +188,8 @@ pub enum Event {
 pub enum WaitEnd {
     TimedOut,
     Cancelled,
+    /// By its key: its request was given up, and nobody learns of it, or an operator took it out of the queue.
+    Dropped,
     SessionEnded,
     /// The hold that was to become exclusive.
     HoldEnded,

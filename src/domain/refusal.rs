@@ -109,6 +109,8 @@ pub enum Refusal {
     WaitTimedOut,
     /// The waiter was removed before its turn (its session ended, or its request was cancelled).
     WaitCancelled,
+    /// An operator took the waiter out of the queue.
+    WaitDropped,
     SizeMismatch {
         size: u32,
     },

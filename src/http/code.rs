@@ -159,7 +159,7 @@ impl From<&Refusal> for Code {
             Refusal::Frozen(_) => Code::Frozen,
             Refusal::FreezesFull { .. } => Code::FreezesFull,
             Refusal::NoSuchFreeze => Code::NoSuchFreeze,
-            Refusal::WaitCancelled => Code::WaitCancelled,
+            Refusal::WaitCancelled | Refusal::WaitDropped => Code::WaitCancelled,
             Refusal::SizeMismatch { .. } => Code::SizeMismatch,
             Refusal::ZeroSize
             | Refusal::SizeOfOne

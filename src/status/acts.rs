@@ -224,7 +224,7 @@ pub fn on_drop(name: &Name, waiter: &WaiterView, context: &Context<'_>) -> Html 
     html.raw("<p>This waiter leaves the queue of ").append(names::link(name)).raw(", where it has place <strong>");
     html.text(u64::from(waiter.position) + 1).raw("</strong>:</p>\n<blockquote>");
     html.append(owner::of_waiter(context, waiter)).raw("</blockquote>\n<ul>");
-    html.raw("<li>Its request is answered that the wait was cut short. It may ask again, and then stands last.</li>");
+    html.raw("<li>Its request is answered that an operator took it out of the queue. It may ask again, and then stands last.</li>");
     html.raw("<li>If it is granted the lock while you confirm, that hold ends.</li></ul>\n");
     html
 }

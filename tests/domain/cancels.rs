@@ -10,7 +10,7 @@ fn cancelled_waiter_leaves_queue_and_is_notified() {
     let waiting = bench.queued(ask("a", 2).lease_ms(10).wait_ms(10));
     let (outcome, events) = bench.run(cancel("a", 2));
     assert_eq!(outcome, Outcome::Cancelled(Undone::Wait));
-    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Cancelled, frozen: None }]);
+    assert_eq!(events, [Event::WaiterEnded { command: waiting, why: WaitEnd::Dropped, frozen: None }]);
     assert_eq!(bench.seen("a"), (1, 0));
 }
 

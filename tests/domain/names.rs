@@ -208,7 +208,7 @@ fn lease_or_session_of_names_ends_for_all() {
 fn wait_for_names_ends_in_all_queues() {
     type End = fn(&mut Bench) -> Vec<Event>;
     let ends: [(End, WaitEnd); 3] = [
-        (|bench| bench.run(cancel("a", 2)).1, WaitEnd::Cancelled),
+        (|bench| bench.run(cancel("a", 2)).1, WaitEnd::Dropped),
         (|bench| bench.run(close(1)).1, WaitEnd::SessionEnded),
         (|bench| bench.pass_ms(51).tick(), WaitEnd::TimedOut),
     ];

@@ -33,7 +33,7 @@ fn orphaned_waiter_keeps_its_place_ten_seconds() {
     bench.acquired(ask("a", 1));
     let lost = bench.queued(waits(2));
     let (_, events) = bench.run(cancel("a", 2));
-    assert_eq!(events, [Event::WaiterEnded { command: lost, why: WaitEnd::Cancelled, frozen: None }]);
+    assert_eq!(events, [Event::WaiterEnded { command: lost, why: WaitEnd::Dropped, frozen: None }]);
     assert_eq!(bench.table.next_deadline(), Some(Timestamp(ORPHAN_MS)));
     bench.queued(ask("a", 3).lease_ms(60_000).wait_ms(60_000));
     assert_eq!(bench.pass_ms(ORPHAN_MS).outcome(waits(4)), Outcome::Waiting { position: 0 });

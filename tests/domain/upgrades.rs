@@ -112,7 +112,7 @@ fn upgrade_ends_with_its_hold() {
 fn cancelled_or_late_upgrade_leaves_the_hold() {
     type End = fn(&mut Bench) -> Vec<Event>;
     let ends: [(End, WaitEnd); 2] = [
-        (|bench| bench.run(cancel("a", 7)).1, WaitEnd::Cancelled),
+        (|bench| bench.run(cancel("a", 7)).1, WaitEnd::Dropped),
         (|bench| bench.pass_ms(51).tick(), WaitEnd::TimedOut),
     ];
     for (end, why) in ends {

@@ -113,7 +113,7 @@ async fn drop_of_a_waiter_tells_what_was_dropped() {
     until_waiting(&engine, "a", 1).await;
     let drop_of = async |key| engine.drop_waiter(ArcStr::from("a"), key).await;
     assert!(matches!(drop_of(key).await, Ok(None)), "it waited");
-    assert!(matches!(waiting.await.unwrap(), Err(Fault::Refused(Refusal::WaitCancelled))));
+    assert!(matches!(waiting.await.unwrap(), Err(Fault::Refused(Refusal::WaitDropped))));
     assert!(matches!(drop_of(key).await, Err(Fault::Refused(Refusal::NotWaiting))), "it is gone");
     assert_eq!(drop_of(held.key).await.ok(), Some(Some(held.token)), "it was granted");
     assert!(matches!(drop_of(held.key).await, Err(Fault::Refused(Refusal::NotWaiting))));

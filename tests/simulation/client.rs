@@ -118,7 +118,7 @@ impl Client {
                 Refusal::Held(_) | Refusal::Frozen(_) | Refusal::WaitTimedOut | Refusal::WouldDeadlock { .. },
             ) => Answer::Contended,
             // It may have been granted, to a node that was declared down or that drains.
-            Fault::Refused(Refusal::WaitCancelled | Refusal::RequestEnded)
+            Fault::Refused(Refusal::WaitCancelled | Refusal::WaitDropped | Refusal::RequestEnded)
             | Fault::Engine(EngineError::ShuttingDown | EngineError::Removed(_)) => {
                 Answer::Unknown(format!("{fault:?}"))
             }

@@ -70,7 +70,7 @@ impl Client {
             ) => Answer::Contended,
             Fault::Refused(Refusal::NoSuchLock | Refusal::WrongKey) => Answer::NotHeld,
             // Its wait has ended; nobody has said that it did so in vain.
-            Fault::Refused(Refusal::WaitCancelled)
+            Fault::Refused(Refusal::WaitCancelled | Refusal::WaitDropped)
             | Fault::Engine(EngineError::ShuttingDown | EngineError::Removed(_)) => {
                 Answer::Unknown(format!("{fault:?}"))
             }

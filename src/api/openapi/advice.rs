@@ -43,7 +43,7 @@ advice! {
     Held => "Wait in the queue where the dialect can, or ask again later.",
     Frozen => "Wait in the queue where the dialect can, or ask again after the end that the answer names. The reason is an operator's.",
     WaitTimedOut => "The wait left nothing behind. Ask again, or wait longer.",
-    WaitCancelled => "Ask again: the node that carried the request was out of touch with the others, or a later attempt of the same request took its place.",
+    WaitCancelled => "Ask again: the node that carried the request was out of touch with the others, a later attempt of the same request took its place, or an operator took it out of the queue, as the detail says then.",
     SizeMismatch => "Ask for the size that the lock is in use with, or wait until it is free.",
     WouldDeadlock => "Release what the others in the cycle wait for, then ask again; or take all names with one request.",
     UpgradePending => "Release the shared hold, then take an exclusive one: the other holder waits for you to leave.",

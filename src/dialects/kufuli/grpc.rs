@@ -63,7 +63,11 @@ async fn request_lock(call: &Call<'_, Kufuli>, asked: LockRequest) -> Result<Rep
             Ok(Reply { message, delivery: Some(hold.delivery) })
         }
         Err(Fault::Refused(
-            Refusal::Held(_) | Refusal::WaitTimedOut | Refusal::WaitCancelled | Refusal::SizeMismatch { .. },
+            Refusal::Held(_)
+            | Refusal::WaitTimedOut
+            | Refusal::WaitCancelled
+            | Refusal::WaitDropped
+            | Refusal::SizeMismatch { .. },
         )) => Ok(failed("Error: timeout while trying to acquire lock".to_owned()).into()),
         Err(fault) => answer_to_fault(&fault).map(Reply::from),
     }

@@ -47,7 +47,7 @@ impl Table {
     pub(super) fn cancel(&mut self, effects: &mut Effects, name: &Name, key: HoldKey) -> Outcome {
         let place = self.place_of_key(name, key).filter(|_| !planted!("waiter-not-dropped"));
         let (undone, vacancy) = if let Some(place) = place {
-            (Undone::Wait, self.lose_waiter(effects, name, place, WaitEnd::Cancelled))
+            (Undone::Wait, self.lose_waiter(effects, name, place, WaitEnd::Dropped))
         } else if let Some(token) = self.granted_to(name, key) {
             (Undone::Hold(token), self.lose_hold(effects, name, token, EndReason::Cancelled))
         } else {

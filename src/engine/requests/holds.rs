@@ -234,7 +234,7 @@ fn is_end_of_wait(answer: &Answered) -> bool {
         Answered::GrantedAfterWait { .. } | Answered::Outcome(Outcome::Acquired(_)) => true,
         Answered::Outcome(Outcome::Refused(refusal)) => {
             let has_waited = matches!(refusal, Refusal::Frozen(by) if by.waited);
-            has_waited || matches!(refusal, Refusal::WaitTimedOut | Refusal::WaitCancelled)
+            has_waited || matches!(refusal, Refusal::WaitTimedOut | Refusal::WaitCancelled | Refusal::WaitDropped)
         }
         Answered::Outcome(_) => false,
     }

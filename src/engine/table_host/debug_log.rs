@@ -140,6 +140,7 @@ fn end_of_wait(why: WaitEnd) -> &'static str {
     match why {
         WaitEnd::TimedOut => "timed out",
         WaitEnd::Cancelled => "given up",
+        WaitEnd::Dropped => "given up, or dropped by an operator",
         WaitEnd::SessionEnded => "its session has ended",
         WaitEnd::HoldEnded => "its hold has ended",
     }

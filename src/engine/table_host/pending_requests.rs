@@ -236,6 +236,7 @@ fn outcome_of_end(why: WaitEnd) -> Outcome {
     Outcome::Refused(match why {
         WaitEnd::TimedOut => Refusal::WaitTimedOut,
         WaitEnd::Cancelled => Refusal::WaitCancelled,
+        WaitEnd::Dropped => Refusal::WaitDropped,
         WaitEnd::SessionEnded => Refusal::SessionUnknown,
         WaitEnd::HoldEnded => Refusal::WrongKey,
     })

@@ -97,6 +97,9 @@ pub fn error_detail(fault: &Fault) -> Result<ErrorDetail, Status> {
             ErrorCode::NotWaiting,
             "lockmanager: the wait was cancelled, or a later request of this client took it over",
         ),
+        Refusal::WaitDropped => {
+            (ErrorCode::NotWaiting, "lockmanager: an operator took the client out of the wait queue")
+        }
         Refusal::RequestEnded => (ErrorCode::LockNotHeld, "lockmanager: the hold of this request has ended"),
         Refusal::HoldsFull { .. } => (ErrorCode::Unavailable, "lockmanager: the service is full (locks.holds_max)"),
         Refusal::IdempotencyKeysFull { .. } => {

@@ -4,7 +4,7 @@ use super::requests::Made;
 use super::{Hold, Reference, Session};
 use latchd::domain::{
     Caller, Command, Dialect, EndReason, Field, Grant, HoldKey, IdempotencyKey, Name, Outcome, Proof, Refusal, SHARED,
-    SessionId, Submitted, Token, Undone,
+    SessionId, Submitted, Token, Undone, WaitEnd,
 };
 use std::collections::BTreeSet;
 
@@ -171,7 +171,7 @@ impl Reference {
             (None, None) => Undone::Nothing,
         };
         match undone {
-            Undone::Wait => self.lose_wait(key),
+            Undone::Wait => self.lose_wait(key, WaitEnd::Dropped),
             Undone::Hold(token) => self.lose_hold(token),
             Undone::Nothing => {}
         }

@@ -1,7 +1,7 @@
 //! Nodes in the reference model.
 
 use super::Reference;
-use latchd::domain::{Command, Incarnation, Limits, Name, NodeId, Outcome, Refusal, StoreId};
+use latchd::domain::{Command, Incarnation, Limits, Name, NodeId, Outcome, Refusal, StoreId, WaitEnd};
 
 pub struct Node {
     pub run: Incarnation,
@@ -87,7 +87,7 @@ impl Reference {
         let mut left: Vec<Name> = Vec::new();
         for waiter in self.waiters.clone().into_iter().filter(|waiter| waiter.is_attached()) {
             if !self.is_up(waiter.command.incarnation) {
-                self.lose_wait(waiter.key);
+                self.lose_wait(waiter.key, WaitEnd::Cancelled);
                 left.extend(waiter.claim.names());
             }
         }

@@ -147,14 +147,14 @@ impl Reference {
     }
 
     /// The request of a waiter is lost.
-    pub fn lose_wait(&mut self, key: HoldKey) {
+    pub fn lose_wait(&mut self, key: HoldKey, why: WaitEnd) {
         let Some(at) = self.waiters.iter().position(|waiter| waiter.key == key) else { return };
         if self.waiters[at].request.is_none() {
-            return self.end_wait(key, WaitEnd::Cancelled);
+            return self.end_wait(key, why);
         }
         let lost = self.waiters[at].clone();
         if !lost.orphaned {
-            self.tell_wait_ended(&lost, WaitEnd::Cancelled);
+            self.tell_wait_ended(&lost, why);
             self.waiters[at].deadline = lost.deadline.min(self.now.after_ms(ORPHAN_MS));
             self.waiters[at].orphaned = true;
         }
