@@ -26,16 +26,23 @@ pub enum CertificateName {
 
 impl CertificateName {
     /// A subject alternative name with its kind: `URI:spiffe://prod/ci`, `DNS:ci.example`, `email:ci@example`, `IP:10.0.0.1`.
+    /// Refuses what no certificate has. Names are compared as a whole, so a `*` would stand for itself.
     pub fn parse(text: &str) -> Option<CertificateName> {
         let (kind, name) = text.split_once(':').filter(|(_, name)| !name.is_empty())?;
         match &*kind.to_ascii_lowercase() {
-            "uri" => Some(CertificateName::Uri(name.to_owned())),
-            "dns" => Some(CertificateName::Dns(name.to_ascii_lowercase())),
-            "email" => Some(CertificateName::Email(name.to_owned())),
+            "uri" if name.contains(':') && !name.contains('*') => Some(CertificateName::Uri(name.to_owned())),
+            "dns" if is_host(name) => Some(CertificateName::Dns(name.to_ascii_lowercase())),
+            "email" if name.contains('@') && !name.contains('*') => Some(CertificateName::Email(name.to_owned())),
             "ip" => name.parse().ok().map(CertificateName::Ip),
             _ => None,
         }
     }
+}
+
+/// A certificate may have a whole label of `*` in front.
+fn is_host(name: &str) -> bool {
+    let rest = name.strip_prefix("*.").unwrap_or(name);
+    rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
 /// The certificate of one connection, whose client has the key of it.

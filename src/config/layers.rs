@@ -96,7 +96,9 @@ impl Layers {
             let path = error.path().to_string();
             let key = self.keys().find(|key| covers(key, &path)).unwrap_or(&path).to_owned();
             let source = self.sources.get(&key).cloned().unwrap_or(Source::Default);
-            let value = self.value(&key).map(Value::to_string).unwrap_or_default();
+            let value =
+                self.value(&key).map(|value| part(value, path.strip_prefix(&key).unwrap_or_default()).to_string());
+            let value = value.unwrap_or_default();
             let accepted = accepted(error.inner().message());
             bad_value(&path, &key, source, value, accepted)
         })
@@ -135,6 +137,18 @@ fn typed(kind: &Value, text: &str) -> Result<Value, &'static str> {
         }
         _ => Ok(Value::String(text.to_owned())),
     }
+}
+
+/// What a path such as `[1].san` leads to in the value of a key, as far as it leads.
+fn part<'a>(value: &'a Value, path: &str) -> &'a Value {
+    let steps = path.split(['.', '[']).filter(|step| !step.is_empty());
+    steps.fold(value, |value, step| {
+        let next = match step.strip_suffix(']') {
+            Some(at) => at.parse::<usize>().ok().and_then(|at| value.get(at)),
+            None => value.get(step),
+        };
+        next.unwrap_or(value)
+    })
 }
 
 fn covers(key: &str, path: &str) -> bool {

@@ -87,7 +87,7 @@ fn bad_value_is_refused_with_accepted_values() {
         ),
         (
             Given::file("").env("LATCHD_LISTEN", "https://127.0.0.1:1,ftp://h"),
-            "environment LATCHD_LISTEN: listen[1] = [\"https://127.0.0.1:1\", \"ftp://h\"] is not accepted: \
+            "environment LATCHD_LISTEN: listen[1] = \"ftp://h\" is not accepted: \
              expected a URL like https://127.0.0.1:8443, http://[::1]:8080, https://localhost:0, \
              redis://127.0.0.1:6379 or https://0.0.0.0:8443?proxy_protocol",
         ),

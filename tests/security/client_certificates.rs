@@ -252,7 +252,13 @@ fn mapping_without_authorities_or_names_is_refused() {
         (rule("san = [\"DNS:ci\"]"), "access.certificates needs tls.client_ca"),
         (rule("san = []"), "need either `san` or `subject`"),
         (rule("san = [\"DNS:ci\"], subject = \"CN=ci\""), "need either `san` or `subject`"),
-        (rule("san = [\"ci\"]"), "expected names with their kind"),
+        (
+            rule("san = [\"DNS:ok\", \"ci\"]"),
+            "access.certificates[0].san = [\"DNS:ok\", \"ci\"] is not accepted: expected names",
+        ),
+        (rule("san = [\"DNS:ok\", \"URI:*\"]"), "IP:10.0.0.1; number 2 is none"),
+        (rule("subject = \"backup\""), "no certificate has the subject of \"ci\": write it as \"CN=backup,O=Example\""),
+        (rule("subject = \"CN=backup, O=Example\""), "write it as \"CN=backup,O=Example\""),
     ] {
         let refused = Spec::in_memory().configuration(configuration).try_start().err().expect("no start");
         assert!(refused.contains(why), "{refused}");
