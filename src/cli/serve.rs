@@ -163,7 +163,10 @@ impl Serve {
         set("--peer-cert", "cluster.peer_cert", self.peer_cert);
         set("--peer-key", "cluster.peer_key", self.peer_key);
         set("--log-format", "log.format", self.log_format);
-        let plain = PlainCredentials { passwords: self.password.into_iter().collect(), api_keys: self.api_key };
+        let sources = self.password.iter().map(|_| "--password").chain(self.api_key.iter().map(|_| "--api-key"));
+        let sources = sources.map(|flag| Source::Flag(flag.to_owned())).collect();
+        let passwords = self.password.into_iter().collect();
+        let plain = PlainCredentials { passwords, api_keys: self.api_key, sources };
         let secret =
             |flag: &str, is_password, path| SecretFile { source: Source::Flag(flag.into()), is_password, path };
         let password = self.password_file.into_iter().map(|path| secret("--password-file", true, path));

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
+use x509_cert::name::Name;
 
+use super::error::Source;
 use crate::access::oidc::IssuerSettings;
 use crate::access::{ApiKey, CertificateName, CertificateRule, Role};
 use crate::base::config_value::{Secret, bytes, duration, positive, positive_duration};
@@ -112,10 +114,21 @@ impl From<&CertificateConfig> for CertificateRule {
 impl CertificateConfig {
     /// Each entry says by what a certificate is known.
     pub fn check(all: &[CertificateConfig]) -> Result<(), String> {
-        match all.iter().find(|one| one.san.is_empty() == one.subject.is_empty()) {
-            Some(one) => Err(format!("the certificates of {:?} need either `san` or `subject`", one.name)),
-            None => Ok(()),
+        if let Some(one) = all.iter().find(|one| one.san.is_empty() == one.subject.is_empty()) {
+            return Err(format!("the certificates of {:?} need either `san` or `subject`", one.name));
         }
+        all.iter().filter(|one| !one.subject.is_empty()).try_for_each(CertificateConfig::check_subject)
+    }
+
+    /// Subjects are compared with what a certificate's reads like, so one that is written otherwise would open nothing.
+    fn check_subject(&self) -> Result<(), String> {
+        let write = match self.subject.parse::<Name>().map(|subject| subject.to_string()) {
+            Ok(written) if written == self.subject => return Ok(()),
+            Ok(written) => format!("{written:?}"),
+            Err(_) => "it as \"CN=backup,O=Example\"".to_owned(),
+        };
+        let name = &self.name;
+        Err(format!("no certificate has the subject of {name:?}: write {write}, as RFC 4514 does"))
     }
 
     /// Without authorities no client shows a certificate, and the entries would do nothing.
@@ -128,11 +141,14 @@ impl CertificateConfig {
 }
 
 fn alternative_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<CertificateName>, D::Error> {
-    const EXPECTED: &str =
-        "expected names with their kind: URI:spiffe://prod/ci, DNS:ci.example, email:ci@example or IP:10.0.0.1";
+    const EXPECTED: &str = "expected names with their kind, each compared as a whole: URI:spiffe://prod/ci, DNS:ci.example, \
+                            email:ci@example or IP:10.0.0.1";
     let texts = Vec::<String>::deserialize(from).map_err(|_| de::Error::custom(EXPECTED))?;
-    let names: Option<Vec<_>> = texts.iter().map(|text| CertificateName::parse(text)).collect();
-    names.ok_or_else(|| de::Error::custom(EXPECTED))
+    let parsed = |(at, text): (usize, &String)| {
+        let refused = || de::Error::custom(format!("{EXPECTED}; number {} is none", at + 1));
+        CertificateName::parse(text).ok_or_else(refused)
+    };
+    texts.iter().enumerate().map(parsed).collect()
 }
 
 /// Plain credentials from the command line or the environment; they have the admin role and are never written anywhere.
@@ -140,6 +156,8 @@ fn alternative_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Certifica
 pub struct PlainCredentials {
     pub passwords: Vec<Secret>,
     pub api_keys: Vec<Secret>,
+    /// Where each of them came from.
+    pub sources: Vec<Source>,
 }
 
 /// Each has a task of its own that fetches its keys.

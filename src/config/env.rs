@@ -44,8 +44,11 @@ pub fn apply(
         match name.as_str() {
             CONFIG | URL | CA => {}
             of_clients if OF_CLIENTS.contains(&of_clients) => {}
-            PASSWORD if !text.is_empty() => plain.passwords.push(Secret::new(text)),
-            API_KEY if !text.is_empty() => plain.api_keys.push(Secret::new(text)),
+            PASSWORD | API_KEY if !text.is_empty() => {
+                let into = if name == PASSWORD { &mut plain.passwords } else { &mut plain.api_keys };
+                into.push(Secret::new(text));
+                plain.sources.push(Source::Env(name.clone()));
+            }
             PASSWORD_FILE | API_KEY_FILE if !text.is_empty() => files.push(SecretFile {
                 source: Source::Env(name.clone()),
                 is_password: name == PASSWORD_FILE,

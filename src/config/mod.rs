@@ -115,9 +115,11 @@ impl Config {
         }
         plain.passwords.extend(inputs.plain.passwords);
         plain.api_keys.extend(inputs.plain.api_keys);
+        plain.sources.extend(inputs.plain.sources);
         for file in secret_files {
             let into = if file.is_password { &mut plain.passwords } else { &mut plain.api_keys };
             into.push(file.read()?);
+            plain.sources.push(file.source);
         }
         let read: Self = layers.read()?;
         let tracing = read.tracing.clone().with_environment(&inputs.env);

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::identity_tokens::{self, Found};
 use super::{header_fields, rates};
 use crate::access::oidc::{IdentityTokens, may_be_token};
-use crate::access::{Identity, InHeaders, Verdict, presented_in_headers};
+use crate::access::{Identity, InHeaders, Role, Verdict, presented_in_headers};
 use crate::base::address_group::AddressGroup;
 use crate::base::clock;
 use crate::domain::{Caller, Refusal, SessionId};
@@ -238,15 +238,39 @@ pub async fn identify_and_touch(app: &AppState, head: &Parts, extra: Option<&str
 }
 
 pub fn may_take(identity: &Identity, name: &str) -> Result<(), Failure> {
-    if identity.may_take(name) { Ok(()) } else { Err(Failure::forbidden("take", Some(name))) }
+    let lack = || identity.lack_for(Role::Client, name);
+    if identity.may_take(name) { Ok(()) } else { Err(Failure::forbidden_lock("take", name, lack())) }
 }
 
 pub fn may_read(identity: &Identity, name: &str) -> Result<(), Failure> {
-    if identity.may_read(name) { Ok(()) } else { Err(Failure::forbidden("read", Some(name))) }
+    let lack = || identity.lack_for(Role::ReadOnly, name);
+    if identity.may_read(name) { Ok(()) } else { Err(Failure::forbidden_lock("read", name, lack())) }
+}
+
+/// Whether it may do what `right` says to what others have of a lock.
+pub fn may_administer(identity: &Identity, right: &str, name: &str) -> Result<(), Failure> {
+    let lack = || identity.lack_for(Role::Admin, name);
+    if identity.may_administer(name) { Ok(()) } else { Err(Failure::forbidden_lock(right, name, lack())) }
+}
+
+/// The same of the whole service.
+pub fn may_operate(identity: &Identity, right: &str) -> Result<(), Failure> {
+    let may = identity.is_admin() && identity.sees_every_name();
+    if may { Ok(()) } else { Err(Failure::forbidden(right, identity.lack_for_all(Role::Admin))) }
+}
+
+/// Whether it may freeze, or thaw, all that a target covers; the empty one: everything.
+pub fn may_freeze(identity: &Identity, right: &str, target: &str) -> Result<(), Failure> {
+    match identity.may_administer(target) {
+        true => Ok(()),
+        false if target.is_empty() => {
+            Err(Failure::forbidden(&format!("{right} everything"), identity.lack_for_all(Role::Admin)))
+        }
+        false => Err(Failure::forbidden(&format!("{right} {target:?}"), identity.lack_for(Role::Admin, target))),
+    }
 }
 
 /// Whether it may freeze a name or a prefix in a way that ends the holds: a hold ends under all its names.
 pub fn may_break(identity: &Identity) -> Result<(), Failure> {
-    const RIGHT: &str = "end the holds under a freeze: that needs the admin role for every lock name";
-    if identity.is_admin() && identity.sees_every_name() { Ok(()) } else { Err(Failure::forbidden(RIGHT, None)) }
+    may_operate(identity, "end the holds under a freeze, which may have further names")
 }

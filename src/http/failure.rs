@@ -3,6 +3,7 @@
 use super::code::{Code, FieldNames};
 use super::deadlock::BlockedBy;
 use super::frozen::Frozen;
+use crate::access::Lack;
 use crate::base::TooFast;
 use crate::domain::{Counted, Field, Pool, QuotaFull, Refusal, SHARED, ShareOf};
 use crate::engine::{EngineError, Fault, MemberError};
@@ -33,11 +34,24 @@ pub struct More {
     pub cycle: Option<Vec<BlockedBy>>,
     /// What keeps the lock from being granted.
     pub frozen: Option<Frozen>,
+    /// What a page says in place of the title of the code.
+    pub title: Option<&'static str>,
 }
 
 impl Failure {
     pub fn with(self, more: More) -> Failure {
         Failure { more: Some(Box::new(more)), ..self }
+    }
+
+    /// The same with another title on a page.
+    pub fn titled(self, title: &'static str) -> Failure {
+        let more = More { title: Some(title), ..self.more.as_deref().cloned().unwrap_or_default() };
+        self.with(more)
+    }
+
+    /// What a page is headed with.
+    pub fn title(&self) -> &'static str {
+        self.more.as_ref().and_then(|more| more.title).unwrap_or(self.code.row().title)
     }
 
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Failure {
@@ -86,13 +100,14 @@ impl Failure {
         Failure { retry_after_seconds: Some(*retry_after_seconds), ..failure }
     }
 
-    /// A right that the caller's credential lacks. The message names the right, never the credential.
-    pub fn forbidden(right: &str, name: Option<&str>) -> Failure {
-        let detail = match name {
-            Some(name) => format!("this credential lacks the right to {right} the lock {name:?}"),
-            None => format!("this credential lacks the right to {right}"),
-        };
-        Failure::new(Code::Forbidden, detail)
+    /// A right that the caller's credential lacks, and the role or prefix without which it does. The credential is not named.
+    pub fn forbidden(right: &str, lack: Lack) -> Failure {
+        Failure::new(Code::Forbidden, format!("this credential lacks the right to {right}: {lack}"))
+    }
+
+    /// The same of what may be done to one lock.
+    pub fn forbidden_lock(right: &str, name: &str, lack: Lack) -> Failure {
+        Failure::forbidden(&format!("{right} the lock {name:?}"), lack)
     }
 
     /// A fault of the engine, with the field names of our own API.
@@ -171,6 +186,7 @@ fn refused(code: Code, refusal: &Refusal, names: &FieldNames) -> Failure {
             let failure = Failure { retry_after_seconds, ..Failure::new(code, frozen.text()) };
             failure.with(More { frozen: Some(frozen), ..More::default() })
         }
+        Refusal::WaitDropped => Failure::new(code, "an operator took this wait out of the queue: nothing was taken"),
         Refusal::NoElectionLease => Failure::field(lease, format!("{lease} is needed: a leader has a lease")),
         Refusal::TokenNotIssued => Failure::field("token", "no such token was ever issued by this service"),
         Refusal::TokenBelowMark { mark } => Failure::new(code, format!("token {} was accepted before", mark.0))

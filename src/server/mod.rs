@@ -10,6 +10,7 @@ mod engine_metrics;
 mod fields;
 pub mod forwarded;
 mod http2;
+mod in_force;
 mod key_ends;
 mod keys_file;
 mod link;

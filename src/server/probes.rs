@@ -1,7 +1,7 @@
 //! What a machine asks about the process: alive, ready, metrics.
 
 use super::{engine_metrics, oidc};
-use crate::access::{AddressPool, Addresses, Rates};
+use crate::access::{AddressPool, Addresses, Rates, Role};
 use crate::audit::Counts;
 use crate::base::{Drain, DrainPhase};
 use crate::domain::Counted;
@@ -182,7 +182,7 @@ async fn metrics(exposition: &Exposition, request: Request) -> Response {
     let (head, _) = request.into_parts();
     match identify(&exposition.app, &head).await {
         Ok(identity) if identity.sees_every_name() => exposition.response(),
-        Ok(_) => problem(&Failure::forbidden("read metrics, because it is limited to some lock names", None)),
+        Ok(identity) => problem(&Failure::forbidden("read metrics", identity.lack_for_all(Role::ReadOnly))),
         Err(failure) => problem(&failure),
     }
 }

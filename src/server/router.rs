@@ -3,7 +3,7 @@
 //! `edge` surrounds every request. Each dialect checks credentials itself, because each has its own answer to a missing
 //! one.
 
-use super::pages;
+use super::pages::{self, Pages};
 use crate::config::Config;
 use crate::http::declaration::{Declarations, Fallback, Path};
 use crate::http::problem::problem;
@@ -43,11 +43,18 @@ pub fn compose(declarations: &Declarations, app: &AppState, config: &Config) -> 
     }
     let catalog = Arc::clone(&app.catalog);
     let fallbacks: Arc<[Fallback<()>]> = fallbacks.into();
-    let anything_else = move |request: Request| anything_else(Arc::clone(&fallbacks), Arc::clone(&catalog), request);
+    let shown = pages.clone();
+    let anything_else =
+        move |request: Request| anything_else(Arc::clone(&fallbacks), Arc::clone(&catalog), shown.clone(), request);
     (router.merge(pages::router(pages)).fallback(anything_else), labels)
 }
 
-async fn anything_else(fallbacks: Arc<[Fallback<()>]>, catalog: Arc<Catalog>, request: Request) -> Response {
+async fn anything_else(
+    fallbacks: Arc<[Fallback<()>]>,
+    catalog: Arc<Catalog>,
+    pages: Pages,
+    request: Request,
+) -> Response {
     if let Some(fallback) = fallbacks.iter().find(|fallback| (fallback.claims)(request.uri().path())) {
         return fallback.methods.clone().oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
     }
@@ -61,5 +68,9 @@ async fn anything_else(fallbacks: Arc<[Fallback<()>]>, catalog: Arc<Catalog>, re
     if path.strip_prefix("/v1/locks/").is_some_and(|rest| rest.contains('/')) {
         detail.push_str("; a slash in a lock's name is written %2F in a path, or ask with GET /v1/locks?name=");
     }
-    problem(&Failure::new(Code::NotFound, detail))
+    let failure = Failure::new(Code::NotFound, detail);
+    match pages::missing(&pages, &head, &failure).await {
+        Some(page) => page,
+        None => problem(&failure),
+    }
 }

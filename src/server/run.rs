@@ -11,7 +11,7 @@ use super::probe_listener::ProbeListener;
 use super::probes::{self, Exposition};
 use super::serve::{Listening, StartError};
 use super::signals::{Reload, drain_on_signals};
-use super::{compose, oidc, router, system_limits, tls};
+use super::{compose, in_force, oidc, router, system_limits, tls};
 use crate::base::{Drain, DrainPhase, clock};
 use crate::config::Config;
 use crate::dialects::redis;
@@ -37,6 +37,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     let access = compose::access(&config)?;
     let audit = compose::audit(&config)?;
     let keys_read = keys_file::load(&config, &access)?;
+    tracing::info!("{}", in_force::credentials(&config, &keys_read));
     let listening = Listening::open(&config, reload.requests())?;
     tls::key_files::warn(&config);
     let probing = ProbeListener::open(&config)?;

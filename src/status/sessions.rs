@@ -18,7 +18,7 @@ use std::time::Duration;
 const SHOWN: usize = 100;
 
 /// What a viewer lacks who may not see this page.
-pub const RIGHT: &str = "see sessions, because it is limited to some lock names";
+pub const RIGHT: &str = "see sessions";
 
 /// Session ids are secrets, so the address of the next page has one only under this process' own seal.
 static SEAL: LazyLock<Seal> = LazyLock::new(Seal::new);

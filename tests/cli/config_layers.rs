@@ -169,7 +169,7 @@ fn bad_credential_file_is_named_without_its_content() {
 #[test]
 fn plain_credentials_from_flags_and_environment_stay_hidden() {
     let mut given = Given::file("").env("LATCHD_PASSWORD", "sesame-1").env("LATCHD_API_KEY", "sesame-2");
-    given.inputs.plain = PlainCredentials { passwords: vec![], api_keys: vec![Secret::new("sesame-3")] };
+    given.inputs.plain = PlainCredentials { api_keys: vec![Secret::new("sesame-3")], ..PlainCredentials::default() };
     let config = given.load().expect("valid");
     assert_eq!((config.plain.passwords.len(), config.plain.api_keys.len()), (1, 2));
     assert_eq!(config.plain.api_keys[1].expose(), "sesame-3");

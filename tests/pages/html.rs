@@ -31,6 +31,11 @@ fn browser_gets_the_page_and_others_json() {
     let mut plain = Client::plain(&server).with_header("Accept", "*/*");
     assert_eq!(plain.get("/status").header("content-type"), Some("application/json"));
     assert_eq!(plain.get("/").header("content-type"), Some("text/html; charset=utf-8"));
+    let (page, other) = (browser.get("/ui/none"), plain.get("/ui/none"));
+    assert_eq!((page.status, page.header("content-type")), (404, Some("text/html; charset=utf-8")));
+    assert!(page.text().contains("there is nothing at /ui/none"), "{}", page.text());
+    assert_protected(&page);
+    assert_eq!((other.status, other.header("content-type")), (404, Some("application/problem+json")));
 }
 
 #[test]

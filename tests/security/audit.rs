@@ -147,6 +147,7 @@ fn own_take_of_a_client_and_what_is_refused_leave_no_line() {
     assert_eq!(trail.text(), "");
     assert!(do_by_hand(&mut admin, "take", "name=part%2Fown") && done(&trail.lines(), "take").is_some());
     let log = server.stop().stderr;
+    assert!(log.contains("credentials in force: 4 of access.keys; 1 of the "), "{log}");
     assert!(log.contains("took \"part/own\" by hand") && log.matches("by hand").count() == 1, "{log}");
 }
 

@@ -5,7 +5,7 @@ use crate::api::answer::{Answer, answer};
 use crate::audit::{Act, Action, By};
 use crate::engine::cluster_options::NODE_ID_MAX;
 use crate::engine::{ClusterView, Fault, MemberView, NodeState, check_address};
-use crate::http::auth::identify;
+use crate::http::auth::{identify, may_operate};
 use crate::http::endpoint::{ACT, BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::describe_non_json;
 use crate::http::query::{Captured, capture};
@@ -144,7 +144,7 @@ async fn change(
 /// The caller, who must be an admin of every name: the right to change the cluster and to see its whole state.
 pub async fn operator(app: &AppState, head: &Parts, right: &'static str) -> Result<Identity, Failure> {
     let actor = identify(app, head).await?;
-    if actor.is_admin() && actor.sees_every_name() { Ok(actor) } else { Err(Failure::forbidden(right, None)) }
+    may_operate(&actor, right).map(|()| actor)
 }
 
 async fn cluster(app: &AppState) -> Answer {

@@ -6,7 +6,7 @@ mod schema;
 mod stream;
 
 use super::inspect::query;
-use crate::access::Identity;
+use crate::access::{Identity, Role};
 use crate::api::answer::{Answer, uncached};
 use crate::engine::Consistency;
 use crate::engine::events::{EventFilter, EventId, EventOptions, NameFilter, SubscriptionsFull};
@@ -134,7 +134,8 @@ fn wanted(app: &AppState, asked: Query<'_>, viewer: &Identity, prefix: &str) -> 
         (None, None) => NameFilter::Under(viewer.prefixes_under(prefix)),
     };
     if names == NameFilter::Under(Vec::new()) {
-        return Err(Failure::forbidden("see any lock whose name starts with this prefix", None));
+        let right = format!("see the locks whose names start with {prefix:?}");
+        return Err(Failure::forbidden(&right, viewer.lack_for(Role::ReadOnly, prefix)));
     }
     // As in listings: the holds of a session may have any name.
     let sessions = matches!(names, NameFilter::Under(_)) && prefix.is_empty() && viewer.sees_every_name();

@@ -4,7 +4,7 @@ use super::request::{self, target_in_path, target_in_query};
 use super::schema::{FreezeRequest, ShownFreeze, ThawRequest};
 use crate::api::answer::{Answer, answer};
 use crate::domain::{FreezeHolds, Name};
-use crate::http::auth::{identify_and_touch, may_break};
+use crate::http::auth::{identify_and_touch, may_break, may_freeze};
 use crate::http::endpoint::{ACT, BODY, CREDENTIAL, WRITE, errors};
 use crate::http::query::Captured;
 use crate::http::{AppState, Code, Failure, Problem, Query, administration};
@@ -93,9 +93,7 @@ async fn begin(app: &AppState, target: Result<Option<Name>, Failure>, request: R
     let actor = identify_and_touch(app, &head, None).await?;
     let target = target?;
     // All names of a prefix start with it, so who may administer it may administer them.
-    if !actor.may_administer(target.as_deref().unwrap_or_default()) {
-        return Err(Failure::forbidden("freeze", target.as_deref()).into());
-    }
+    may_freeze(&actor, "freeze", target.as_deref().unwrap_or_default())?;
     let order = request::order(app, target, &app.body(&head, body).await?, &actor.name)?;
     if order.holds == FreezeHolds::Break {
         may_break(&actor)?;
@@ -142,9 +140,7 @@ async fn end(app: &AppState, target: Result<Option<Name>, Failure>, request: Req
     let (head, body) = request.into_parts();
     let actor = identify_and_touch(app, &head, None).await?;
     let target = target?;
-    if !actor.may_administer(target.as_deref().unwrap_or_default()) {
-        return Err(Failure::forbidden("thaw", target.as_deref()).into());
-    }
+    may_freeze(&actor, "thaw", target.as_deref().unwrap_or_default())?;
     let (target, reason) = request::thaw(app, target, Query::of(&head.uri), &app.body(&head, body).await?)?;
     let by = administration::by(&actor, &head);
     let freeze = administration::thaw(app, by, &target, &reason).await?.map_err(Failure::of)?;

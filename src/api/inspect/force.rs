@@ -6,7 +6,7 @@ use crate::api::answer::{Answer, answer};
 use crate::api::reason;
 use crate::domain::view::HoldView;
 use crate::domain::{HoldKey, Name};
-use crate::http::auth::identify_and_touch;
+use crate::http::auth::{identify_and_touch, may_administer};
 use crate::http::endpoint::{ACT, BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::{FieldName, Trailing, parse};
 use crate::http::query::Captured;
@@ -87,9 +87,7 @@ pub async fn force_release_by_name(State(app): State<AppState>, request: Request
 async fn release(app: &AppState, hold: Result<(Name, HoldKey), Failure>, head: &Parts, body: Body) -> Answer {
     let actor = identify_and_touch(app, head, None).await?;
     let (name, key) = hold?;
-    if !actor.may_administer(&name) {
-        return Err(Failure::forbidden("force the release of", Some(&name)).into());
-    }
+    may_administer(&actor, "force the release of", &name)?;
     let reason = reason(app, head, body).await?;
     let hold = hold_with(app, &name, key).await?;
     let names: Vec<String> = hold.names().map(Name::to_string).collect();

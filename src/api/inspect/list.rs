@@ -3,7 +3,7 @@
 use super::query::{ConsistencyQuery, NameInPath, PageQuery, lock_name, lock_name_in_query};
 use super::schema::{Lock, LockList, SessionList};
 use super::{listing_json, query};
-use crate::access::Identity;
+use crate::access::{Identity, Role};
 use crate::api::answer::{Answer, uncached};
 use crate::domain::Name;
 use crate::domain::view::LockFilter;
@@ -148,7 +148,7 @@ pub async fn list_sessions(State(app): State<AppState>, head: Parts) -> Answer {
     let viewer = identify_and_touch(&app, &head, None).await?;
     if !viewer.sees_every_name() {
         // The holds of a session may have any name, so its counts would reveal others.
-        return Err(Failure::forbidden("list sessions, because it is limited to some lock names", None).into());
+        return Err(Failure::forbidden("list sessions", viewer.lack_for_all(Role::ReadOnly)).into());
     }
     let asked = Query::of(&head.uri);
     let after = query::cursor(asked, query::read_session)?;

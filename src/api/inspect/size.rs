@@ -4,7 +4,7 @@ use super::query::{NameInPath, lock_name, lock_name_in_query};
 use crate::api::answer::{Answer, answer};
 use crate::audit::{Act, Action};
 use crate::domain::{Command, Field, Name};
-use crate::http::auth::identify_and_touch;
+use crate::http::auth::{identify_and_touch, may_administer};
 use crate::http::endpoint::{ACT, BODY, CREDENTIAL, WRITE, errors};
 use crate::http::json_object::{FieldName, Trailing, parse};
 use crate::http::query::Captured;
@@ -71,9 +71,7 @@ async fn change(app: &AppState, name: Result<Name, Failure>, request: Request) -
     let (head, body) = request.into_parts();
     let actor = identify_and_touch(app, &head, None).await?;
     let name = name?;
-    if !actor.may_administer(&name) {
-        return Err(Failure::forbidden("change the size of", Some(&name)).into());
-    }
+    may_administer(&actor, "change the size of", &name)?;
     let size = asked_size(app, &app.body(&head, body).await?)?;
     let (engine, by, lock) = (app.engine.clone(), administration::by(&actor, &head), name.clone());
     let act = Act::new(Action::Resize).on("lock", &*name).on("size", size);

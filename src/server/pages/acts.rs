@@ -8,10 +8,11 @@ use super::state::Pages;
 use super::visitor::{Visitor, visitor};
 use crate::access::{AddressPool, Identity};
 use crate::domain::view::{HoldView, LockView, SessionView, WaiterView};
-use crate::domain::{Freeze, FreezeOrder, Metadata, Name, Timestamp, Token};
+use crate::domain::{Freeze, FreezeOrder, Metadata, Name, Refusal, Timestamp, Token};
+use crate::engine::Fault;
 use crate::http::address_limits::take_place;
 use crate::http::administration::{self, force_release};
-use crate::http::auth::{caller, may_take};
+use crate::http::auth::{caller, may_administer, may_operate, may_take};
 use crate::http::by_hand::{self, Actor};
 use crate::http::{AppState, Code, Failure};
 use crate::status::acts::{self, Kind, LEASES_SECONDS, Question, Target};
@@ -89,9 +90,9 @@ async fn find(app: &AppState, head: &Parts, who: &Identity, kind: Kind, target: 
     let name = Name::from(&*target.name);
     match kind {
         Kind::ForceRelease => {
-            administers(who, "force the release of", &name)?;
+            may_administer(who, "force the release of", &name)?;
             let (lock, hold) = hold(app, &name, target).await?;
-            hold.names().try_for_each(|name| administers(who, "force the release of", name))?;
+            hold.names().try_for_each(|name| may_administer(who, "force the release of", name))?;
             Ok(Found::Hold(lock, hold))
         }
         Kind::GiveBack => {
@@ -104,17 +105,14 @@ async fn find(app: &AppState, head: &Parts, who: &Identity, kind: Kind, target: 
             }
         }
         Kind::DropWaiter => {
-            administers(who, "drop a waiter of", &name)?;
+            may_administer(who, "drop a waiter of", &name)?;
             let waiter = waiter(app, &name, target).await?;
             let names = waiter.terms.iter().flat_map(|terms| &terms.names);
-            names.map(|(name, _)| name).try_for_each(|name| administers(who, "drop a waiter of", name))?;
+            names.map(|(name, _)| name).try_for_each(|name| may_administer(who, "drop a waiter of", name))?;
             Ok(Found::Waiter(name, waiter))
         }
         Kind::EndSession => {
-            if !who.is_admin() || !who.sees_every_name() {
-                let right = "end sessions of others: that needs the admin role for every lock name";
-                return Err(Failure::forbidden(right, None));
-            }
+            may_operate(who, "end sessions of others")?;
             session(app, target).await.map(Found::Session)
         }
         Kind::Take => {
@@ -136,17 +134,28 @@ async fn find(app: &AppState, head: &Parts, who: &Identity, kind: Kind, target: 
     }
 }
 
-fn administers(who: &Identity, right: &str, name: &Name) -> Result<(), Failure> {
-    if who.may_administer(name) { Ok(()) } else { Err(Failure::forbidden(right, Some(name))) }
-}
-
 async fn hold(app: &AppState, name: &Name, target: &Target) -> Result<(LockView, HoldView), Failure> {
     let (lock, _) = app.engine.lock(name).await.map_err(Failure::of)?;
     let token = target.token.parse().ok().map(Token);
-    let lock = lock.ok_or_else(|| Failure::from(Code::NoSuchLock))?;
+    let lock = lock.ok_or_else(|| hold_ended(false))?;
     let hold = lock.holds.iter().find(|hold| Some(hold.token) == token).cloned();
-    let ended = || Failure::new(Code::NoSuchLock, "the hold under this token has ended meanwhile");
-    hold.ok_or_else(ended).map(|hold| (lock, hold))
+    hold.ok_or_else(|| hold_ended(!lock.holds.is_empty())).map(|hold| (lock, hold))
+}
+
+/// The hold of an older page. Who has the lock now is not the one that was meant.
+fn hold_ended(others_hold: bool) -> Failure {
+    let now = if others_hold { "another hold of this lock goes on" } else { "nobody holds this lock now" };
+    let detail = format!("nothing was done: the hold under this token has ended meanwhile, and {now}");
+    Failure::new(Code::NoSuchLock, detail).titled("This hold has ended")
+}
+
+/// The same where it has ended between the look at it and the act.
+fn or_ended(fault: Fault) -> Failure {
+    match fault {
+        Fault::Refused(Refusal::NoSuchLock) => hold_ended(false),
+        Fault::Refused(Refusal::WrongKey) => hold_ended(true),
+        other => Failure::of(other),
+    }
 }
 
 async fn waiter(app: &AppState, name: &Name, target: &Target) -> Result<WaiterView, Failure> {
@@ -185,12 +194,12 @@ async fn carry_out(
 ) -> Result<String, Failure> {
     match found {
         Found::Hold(lock, hold) if kind == Kind::GiveBack => {
-            let released = by_hand::give_back(app, actor, &lock.name, hold).await?.map_err(Failure::of)?;
+            let released = by_hand::give_back(app, actor, &lock.name, hold).await?.map_err(or_ended)?;
             Ok(format!("You gave the lock back. {}", next(released.waiter_granted)))
         }
         Found::Hold(lock, hold) => {
             let released = force_release(app, actor.by, &lock.name, hold, &actor.reason).await?;
-            let released = released.map_err(Failure::of)?;
+            let released = released.map_err(or_ended)?;
             Ok(format!("The hold under token {} was ended. {}", hold.token.0, next(released.waiter_granted)))
         }
         Found::Waiter(name, waiter) => {

@@ -51,7 +51,7 @@ pub fn no_page(
 ) -> Response {
     let is_read = head.method.is_safe();
     let trouble = Trouble {
-        title: failure.code.row().title,
+        title: failure.title(),
         why: &failure.detail,
         may_pass: is_read && (failure.code.row().retryable || failure.code == Code::CredentialMissing),
         cluster,

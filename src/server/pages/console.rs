@@ -4,7 +4,7 @@ use super::answer::{html_page, no_page, with_context};
 use super::login::stranger;
 use super::state::Pages;
 use super::visitor::{Visitor, visitor};
-use crate::access::{AddressPool, LoginId, Logins};
+use crate::access::{AddressPool, LoginId, Logins, Role};
 use crate::api::events::follow;
 use crate::base::clock;
 use crate::domain::Name;
@@ -154,8 +154,9 @@ impl Visit<'_> {
 
     /// The holds of a session may have any name, so its counts would reveal others.
     fn needs_every_name(&self) -> Result<(), Failure> {
-        let sees_all = self.visitor.identity.sees_every_name();
-        if sees_all { Ok(()) } else { Err(Failure::forbidden(sessions::RIGHT, None)) }
+        let viewer = &self.visitor.identity;
+        let lack = || viewer.lack_for_all(Role::ReadOnly);
+        if viewer.sees_every_name() { Ok(()) } else { Err(Failure::forbidden(sessions::RIGHT, lack())) }
     }
 
     fn write(&self, page: impl FnOnce(&Context<'_>) -> String) -> String {

@@ -32,7 +32,7 @@ pub async fn read(pages: &Pages, head: &Parts, body: Body, whom: &[u8]) -> Resul
     if pages.logins.is_form_token(whom, &form.asked().text("form")) {
         return Ok(form);
     }
-    let why = "this form was made for another login or before a restart, or the browser keeps no cookies: nothing was \
-               done; load the page again";
-    Err(Failure::new(Code::CrossSite, why))
+    let why = "nothing was done: this form was made for a login that has ended, because of another login in this browser or a \
+               restart, or the browser keeps no cookies. Go back, load the page again, and fill it in once more";
+    Err(Failure::new(Code::CrossSite, why).titled("The login of this form has ended"))
 }

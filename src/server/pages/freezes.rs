@@ -6,7 +6,7 @@ use crate::domain::view::LockFilter;
 use crate::domain::{Covers, Field, Force, Freeze, FreezeHolds, FreezeOrder, Limits, LockOrder, Name, Timestamp};
 use crate::engine::PageLimit;
 use crate::http::administration;
-use crate::http::auth::may_break;
+use crate::http::auth::{may_break, may_freeze};
 use crate::http::by_hand::Actor;
 use crate::http::{AppState, Code, Failure};
 use crate::status::acts::Target;
@@ -19,7 +19,7 @@ const NAMES_SHOWN: PageLimit = PageLimit { rows: 8, bytes: 16 << 10 };
 /// What a form asks to freeze, still without its reason. Refuses whom the right is missing.
 pub fn order(limits: &Limits, who: &Identity, asked: &Target) -> Result<FreezeOrder, Failure> {
     let (target, covers) = covered(asked)?;
-    administers(who, "freeze", &target)?;
+    may_freeze(who, "freeze", &target)?;
     limits.check_name(&target).map_err(|refusal| Failure::of(refusal.into()))?;
     let holds = match &*asked.holds {
         "drain" => FreezeHolds::Drain,
@@ -73,14 +73,6 @@ fn covered(asked: &Target) -> Result<(Name, Covers), Failure> {
     }
 }
 
-fn administers(who: &Identity, act: &str, target: &Name) -> Result<(), Failure> {
-    match who.may_administer(target) {
-        true => Ok(()),
-        false if target.is_empty() => Err(Failure::forbidden(&format!("{act} everything"), None)),
-        false => Err(Failure::forbidden(act, Some(target))),
-    }
-}
-
 /// What somebody holds of it, and the freeze whose place it takes. Refuses what is frozen otherwise.
 pub async fn under(app: &AppState, order: &FreezeOrder) -> Result<Under, Failure> {
     let replaced = administration::replaced(app, order).await?;
@@ -97,7 +89,7 @@ pub async fn under(app: &AppState, order: &FreezeOrder) -> Result<Under, Failure
 
 /// The freeze of this target, for who may end it.
 pub async fn frozen(app: &AppState, who: &Identity, target: &Name) -> Result<(Freeze, Timestamp), Failure> {
-    administers(who, "thaw", target)?;
+    may_freeze(who, "thaw", target)?;
     let (freezes, now) = app.engine.freezes().await.map_err(Failure::of)?;
     let freeze = freezes.get(target, now).cloned();
     freeze.ok_or_else(|| Code::NoSuchFreeze.into()).map(|freeze| (freeze, now))

@@ -17,13 +17,14 @@ use crate::http::compression::compressed;
 use crate::http::declaration::{Declarations, Path, get, post};
 use crate::http::endpoint::{Chapter, Documentation, HeaderTooLarge};
 use crate::http::respond::{JSON, with_body, with_header};
-use crate::http::{AppState, Routes};
+use crate::http::{AppState, Failure, Routes};
 use crate::status::acts::Kind;
 use crate::status::assets::{self, Asset};
 use crate::status::{self, LOGOUT, STREAM, Section, lock, session};
-use answer::{html_page, protected};
+use answer::{html_page, no_page, protected};
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
@@ -33,6 +34,7 @@ use documents::Documents;
 pub use state::Pages;
 use std::sync::Arc;
 use utoipa::ToSchema;
+use visitor::visitor;
 
 /// The path that shows the page of locks to requests for HTML.
 const STATUS: &str = "/status";
@@ -163,6 +165,15 @@ async fn page_or_next(State(pages): State<Pages>, request: Request, next: Next) 
     let mut response = if wants_page { show(Shown::Locks, pages, request).await } else { next.run(request).await };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
     response
+}
+
+/// The page for an address where there is nothing, for who asks for HTML.
+pub async fn missing(pages: &Pages, head: &Parts, failure: &Failure) -> Option<Response> {
+    if !wants_html(&head.headers) {
+        return None;
+    }
+    let visitor = visitor(pages, head, None).await.ok();
+    Some(no_page(pages, head, failure, visitor.as_ref(), None))
 }
 
 /// Look at the locks

@@ -12,7 +12,7 @@ mod places;
 mod request;
 mod schema;
 
-use crate::access::Identity;
+use crate::access::{Identity, Role};
 use crate::audit::{Act, Action};
 use crate::domain::time::round_up_ms;
 use crate::domain::{Dialect, Refusal, SessionId};
@@ -135,7 +135,7 @@ async fn open(state: &Sessions, head: &Parts, body: Body) -> Result<Response, Fa
     let app = &state.app;
     let identity = identify(app, head).await?;
     if !identity.may_write() {
-        return Err(Failure::forbidden("open a session", None));
+        return Err(Failure::forbidden("open a session", identity.lack_of(Role::Client)));
     }
     let unknown = app.settings.unknown_fields;
     check_misplaced(Query::of(&head.uri), &FIELDS, IN_BODY, unknown)?;
@@ -176,7 +176,7 @@ async fn open(state: &Sessions, head: &Parts, body: Body) -> Result<Response, Fa
 async fn close(app: &AppState, head: &Parts) -> Result<Response, Failure> {
     let identity = identify(app, head).await?;
     if !identity.may_write() {
-        return Err(Failure::forbidden("close a session", None));
+        return Err(Failure::forbidden("close a session", identity.lack_of(Role::Client)));
     }
     let session = match request_cookie(&head.headers) {
         RequestCookie::Session(session) => session,

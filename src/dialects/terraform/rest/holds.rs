@@ -7,7 +7,7 @@ use crate::base::clock;
 use crate::domain::view::HoldView;
 use crate::domain::{Acquire, Dialect, Name, Proof, Refusal, Timestamp, Token};
 use crate::engine::{Engine, Fault};
-use crate::http::auth::caller;
+use crate::http::auth::{caller, may_administer};
 use crate::http::delivery::granted;
 use crate::http::endpoint::{ACT, BODY, CREDENTIAL, NEW_HOLD, WRITE, errors};
 use crate::http::frozen::text_of;
@@ -166,9 +166,7 @@ pub async fn force_unlock(asked: &Asked<'_>) -> Result<Response, Failure> {
             `terraform force-unlock` sends it, must be allowed";
         return Err(Failure::field("ID", detail).set_by("terraform.force_unlock"));
     }
-    if !asked.identity.may_administer(name) {
-        return Err(Failure::forbidden("force the release of", Some(name)));
-    }
+    may_administer(asked.identity, "force the release of", name)?;
     let (lock, _) = state.app.engine.lock(name).await.map_err(|fault| explain(&fault))?;
     let holds = lock.map(|lock| lock.holds).unwrap_or_default();
     let Some(hold) = holds.iter().find(|hold| hold.dialect == Dialect::Terraform) else {
