@@ -50,6 +50,8 @@ impl Signals {
             let send = send.clone();
             tokio::spawn(async move { while stream.recv().await.is_some() && send.send(number).is_ok() {} });
         }
+        // Children that ended before left no signal behind.
+        _ = send.send(Signal::CHILD);
         Ok(Signals { received: receive, asked_to_end: false })
     }
 
