@@ -22,7 +22,7 @@ const CLIENTS: usize = 4;
 const LEASE_MS: u64 = 400;
 /// Longer than the lease, so that another client gets the lock meanwhile.
 const FROZEN: Duration = Duration::from_millis(1200);
-/// How many clients are frozen in a run.
+/// How many clients are frozen, and again as many until one of them has come too late.
 const FREEZES: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 const NAME: &str = "counter";
@@ -39,8 +39,11 @@ struct State {
     highest_token: u64,
     /// Increments that were confirmed to their clients.
     confirmed: u64,
+    /// Writes with the token of a hold that had ended, whether they were refused or not.
+    too_late: u64,
     refused: u64,
     freezes: usize,
+    freezes_wanted: usize,
     reads: usize,
 }
 
@@ -68,16 +71,16 @@ impl Counter {
     fn is_stale(&self, state: &mut State, token: u64) -> bool {
         let stale = token < state.highest_token;
         state.highest_token = state.highest_token.max(token);
-        stale && self.checks_tokens
+        stale
     }
 
     fn read(&self, token: u64, pid: Pid, random: &mut Random) -> Option<u64> {
         let mut state = self.state.lock().expect("no reader panics");
-        if self.is_stale(&mut state, token) {
+        if self.is_stale(&mut state, token) && self.checks_tokens {
             return None;
         }
         state.reads += 1;
-        if state.reads > 20 && state.freezes < FREEZES && random.below(5) == 0 {
+        if state.reads > 20 && state.freezes < state.freezes_wanted && random.below(5) == 0 {
             state.freezes += 1;
             freeze_for_a_while(pid);
         }
@@ -87,8 +90,11 @@ impl Counter {
     fn write(&self, token: u64, value: u64) -> Option<u64> {
         let mut state = self.state.lock().expect("no writer panics");
         if self.is_stale(&mut state, token) {
-            state.refused += 1;
-            return None;
+            state.too_late += 1;
+            if self.checks_tokens {
+                state.refused += 1;
+                return None;
+            }
         }
         state.value = value;
         state.confirmed += 1;
@@ -123,7 +129,8 @@ fn count(checks_tokens: bool) -> State {
     let _turn = turn();
     let mut random = Random::seeded("counter");
     let fleet = Fleet::start(super::scenarios::SIZE);
-    let counter = Arc::new(Counter { checks_tokens, state: Mutex::default() });
+    let counter =
+        Arc::new(Counter { checks_tokens, state: Mutex::new(State { freezes_wanted: FREEZES, ..State::default() }) });
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let at = listener.local_addr().expect("it is bound").to_string();
     let nodes: Vec<String> = fleet.addresses.all().iter().map(|(id, address)| format!("{id}={address}")).collect();
@@ -139,11 +146,14 @@ fn count(checks_tokens: bool) -> State {
         std::thread::sleep(Duration::from_millis(50));
         let mut state = counter.state.lock().expect("no writer panics");
         // Long enough after the last freeze that the frozen one has written, or has been refused.
-        if state.freezes == FREEZES && state.reads > 0 {
+        if state.freezes == state.freezes_wanted {
             drop(state);
             std::thread::sleep(2 * FROZEN);
             state = counter.state.lock().expect("no writer panics");
-            return std::mem::take(&mut state);
+            if state.too_late > 0 {
+                return std::mem::take(&mut state);
+            }
+            state.freezes_wanted += FREEZES;
         }
         assert!(Instant::now() < deadline, "{} reads, {} freezes:\n{}", state.reads, state.freezes, fleet.told());
     }
