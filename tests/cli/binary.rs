@@ -109,7 +109,13 @@ fn server_without_certificate_makes_private_development_pair() {
     let mut stdout = std::io::BufReader::new(child.stdout.take().expect("piped"));
     std::io::BufRead::read_line(&mut stdout, &mut line).expect("the first line");
     let stderr = std::io::BufReader::new(child.stderr.take().expect("piped"));
-    let said: Vec<String> = std::io::BufRead::lines(stderr).map_while(Result::ok).take(2).collect();
+    let mut said: Vec<String> = Vec::new();
+    for line in std::io::BufRead::lines(stderr).map_while(Result::ok) {
+        said.push(line);
+        if said.last().is_some_and(|line| line.contains("SHA-256 fingerprint")) {
+            break;
+        }
+    }
     let stderr = said.join("\n");
     child.kill().expect("the child is there");
     child.wait().expect("an end");
