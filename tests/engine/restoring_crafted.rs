@@ -96,8 +96,20 @@ fn backup_of_a_newer_release_is_refused() {
 }
 
 /// Starts a node on the restored directory; it answers, if only with refusals.
+/// A process that another test begins just after the restore has the lock of the directory until it becomes its program.
+async fn started(data_dir: &Path) -> Result<Engine, String> {
+    let mut tries = 0;
+    loop {
+        match Engine::start(options(Some(data_dir))).await.map_err(|error| error.to_string()) {
+            Err(error) if error.contains("in use by another process") && tries < 1_000 => tries += 1,
+            started => return started,
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 async fn begins(data_dir: &Path) -> Result<(), String> {
-    let engine = Engine::start(options(Some(data_dir))).await.map_err(|error| error.to_string())?;
+    let engine = started(data_dir).await?;
     let answered = tokio::time::timeout(Duration::from_secs(20), hold(&engine, ask("after the restore"))).await;
     let broken = engine.overview().stats.broken_invariants;
     engine.stop().await;

@@ -166,8 +166,12 @@ impl Drop for Browser {
     }
 }
 
-/// Starts ChromeDriver on a free port of its own choice.
+/// Starts ChromeDriver on a free port of its own choice. It looks for one of IPv4 first, which may be taken on IPv6.
 fn start_driver() -> (Child, SocketAddr) {
+    (0..10).find_map(|_| try_driver()).expect("chromedriver names its port")
+}
+
+fn try_driver() -> Option<(Child, SocketAddr)> {
     let mut child =
         program("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn().expect("chromedriver starts");
     let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
@@ -175,5 +179,11 @@ fn start_driver() -> (Child, SocketAddr) {
         let (_, port) = line.split_once("started successfully on port ")?;
         port.trim_end_matches('.').parse().ok()
     });
-    (child, SocketAddr::from(([127, 0, 0, 1], port.expect("chromedriver names its port"))))
+    let Some(port) = port else {
+        // It has given up.
+        let _ = child.kill();
+        let _ = child.wait();
+        return None;
+    };
+    Some((child, SocketAddr::from(([127, 0, 0, 1], port))))
 }
