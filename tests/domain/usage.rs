@@ -208,13 +208,13 @@ fn quota_counts_commands_on_their_way_to_the_log() {
     let mut bench = Bench::with_limits(|limits| limits.table_bytes_max = 10_000);
     bench.acquired(ask("kept", 1).request(1).lease_ms(60_000));
     let new = acquire(one(3));
-    assert_eq!(bench.table.check_quota(&new, 1), Ok(()));
-    assert_eq!(bench.table.check_quota(&new, 9_500), Err(Refusal::TableFull { limit: 10_000 }));
+    assert_eq!(bench.table.check_room(&new, 1), Ok(()));
+    assert_eq!(bench.table.check_room(&new, 9_500), Err(Refusal::TableFull { limit: 10_000 }));
     assert!(matches!(bench.outcome(raise_mark("marked", FIRST_TOKEN)), Outcome::MarkRaised { .. }));
-    assert_eq!(bench.table.check_quota(&raise_mark("marked", FIRST_TOKEN), 1 << 40), Ok(()), "it adds nothing");
-    assert!(bench.table.check_quota(&raise_mark("new", FIRST_TOKEN), 10_000).is_err());
+    assert_eq!(bench.table.check_room(&raise_mark("marked", FIRST_TOKEN), 1 << 40), Ok(()), "it adds nothing");
+    assert!(bench.table.check_room(&raise_mark("new", FIRST_TOKEN), 10_000).is_err());
     let retry = acquire(ask("kept", 9).edit(|ask| ask.idempotency_key = Some(request(1, 0))));
     for passes in [retry, release("kept", 1), renew("kept", 1, 9), close(1), cancel("kept", 1)] {
-        assert_eq!(bench.table.check_quota(&passes, 1 << 40), Ok(()), "{passes:?}");
+        assert_eq!(bench.table.check_room(&passes, 1 << 40), Ok(()), "{passes:?}");
     }
 }

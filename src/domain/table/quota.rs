@@ -1,4 +1,4 @@
-//! Quotas: the limit on the whole table, and each caller's share of it.
+//! How much the table may hold: its limit in bytes, each caller's share of each pool, and quotas.
 
 use super::Table;
 use crate::domain::command::{Acquire, Command};
@@ -22,7 +22,7 @@ impl Table {
         &self.usages
     }
 
-    /// What a caller uses of each pool, by itself and from its address, and its shares.
+    /// What a caller uses of each pool, by itself and from its address, and its share of each.
     pub fn shares_of(&self, caller: Caller) -> Vec<ShareView> {
         let of = |(whose, usage): (ShareOf, Usage)| {
             Pool::ALL.map(|pool| ShareView {
@@ -62,7 +62,7 @@ impl Table {
 
     /// Refuses a command for which there is no room once `waiting_bytes` that are on their way to the log are added.
     /// A command passes if it may turn out to add nothing, because only apply knows, or if nothing is ahead of it.
-    pub fn check_quota(&self, command: &Command, waiting_bytes: u64) -> Result<(), Refusal> {
+    pub fn check_room(&self, command: &Command, waiting_bytes: u64) -> Result<(), Refusal> {
         let limit = self.header.limits.table_bytes_max;
         let more = command.min_bytes();
         if limit == 0

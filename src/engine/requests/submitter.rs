@@ -128,7 +128,7 @@ impl Submitter {
         if waiting_bytes == 0 {
             return Ok(());
         }
-        let checked = self.host.table().check_quota(command, waiting_bytes);
+        let checked = self.host.table().check_room(command, waiting_bytes);
         checked.inspect_err(|refusal| self.host.counters.count_full(refusal)).map_err(Fault::from)
     }
 }
