@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::process::run_to_end;
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A server with a certificate of its own and a file as its stderr.
 struct Logged {

@@ -12,7 +12,7 @@ use crate::support::http::Connection;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn wait_for_line(server: &Server, text: &str) {
     let deadline = Instant::now() + TIMEOUT;

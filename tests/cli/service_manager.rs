@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A manager, and the server that it starts.
 fn supervised(prepare: impl FnOnce(&UnixDatagram, &std::path::Path)) -> (UnixDatagram, Server, tempfile::TempDir) {

@@ -128,7 +128,7 @@ fn unknown_misnamed_and_expired_certificates_are_refused_at_once() {
             let refused = run(command);
             assert_eq!((refused.code, &*refused.stdout), (Some(78), ""), "{kind}, {wait:?}: {}", refused.stderr);
         }
-        assert!(begun.elapsed() < Duration::from_secs(9), "{kind}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(50), "{kind}: {:?}", begun.elapsed());
         assert_eq!(*asked.lock().expect("no panic"), "", "{kind}");
     }
 }

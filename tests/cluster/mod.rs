@@ -28,6 +28,7 @@ mod followers;
 mod full_disk;
 pub mod history;
 mod membership;
+mod metrics;
 mod metronome;
 mod network;
 mod node;

@@ -273,7 +273,7 @@ pub fn until_waiting(server: &Server, name: &str, count: u64) {
 
 /// Asks until the answer is yes.
 pub fn until(what: &str, mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !happened() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
     }

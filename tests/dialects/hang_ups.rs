@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const ADMIN: &str = "admin-key-of-the-tests";
 /// Most answers come too fast for a client to be gone before them.
 const TRIES: usize = 20;
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn start() -> Server {
     Spec::in_memory().api_key(ADMIN).redis().start()

@@ -307,7 +307,7 @@ fn hold_without_a_lease_ends_with_its_session() {
 fn renewal_extends_or_shortens_the_lease() {
     let server = Spec::in_memory().start();
     let mut client = session(&server);
-    let held = send(&mut client, "/v1/lock", r#"{"name":"kept","lock_timeout_seconds":0.4}"#).json();
+    let held = send(&mut client, "/v1/lock", r#"{"name":"kept","lock_timeout_seconds":4}"#).json();
     let mut other = DialectClient::new(Protocol::GetLock, &server);
     let renew = |client: &mut Client, seconds: f64| {
         let body = json!({"name": "kept", "key": held["key"], "lock_timeout_seconds": seconds});
@@ -317,11 +317,10 @@ fn renewal_extends_or_shortens_the_lease() {
     assert_eq!(renew(&mut client, 600.0)["fencing_token"], held["fencing_token"], "renewing is no new grant");
     until("the first lease to be over", || {
         assert!(other.take("kept").is_none(), "a renewed hold ended");
-        asked.elapsed() > Duration::from_millis(500)
+        asked.elapsed() > Duration::from_millis(4_100)
     });
     assert_eq!(renew(&mut client, 0.2)["locked"], true);
-    assert!(other.wait("kept", 30.0).is_some());
-    assert!(asked.elapsed() < Duration::from_secs(20), "the shorter lease counts");
+    assert!(other.wait("kept", 30.0).is_some(), "the shorter lease counts");
     let late = renew(&mut client, 5.0);
     assert_eq!(late["error"]["message"], "lock does not exist or invalid key");
 }

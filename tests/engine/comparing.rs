@@ -33,7 +33,7 @@ async fn child_runs_one_node_that_applies_differently() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(12), found).await.expect("the difference is found");
+    tokio::time::timeout(2 * SOON, found).await.expect("the difference is found");
     assert!(!otherwise.is_ready());
     assert!(otherwise.unready_reason().expect("a reason").contains("latchd members remove 2"));
     let refused = hold(otherwise, ask("b")).await;

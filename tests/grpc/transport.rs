@@ -7,7 +7,7 @@ use crate::support::spec::Spec;
 use latchd::api::grpc::proto::health_check_response::ServingStatus;
 use latchd::api::grpc::proto::{HealthCheckRequest, HealthCheckResponse};
 use latchd::dialects::ldlm::proto::{LockRequest, LockResponse, TryLockRequest};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tonic::Code;
 
 fn about(service: &str) -> HealthCheckRequest {
@@ -31,7 +31,7 @@ fn health_needs_no_credential_for_any_service() {
 #[test]
 fn health_watch_ends_at_the_drain() {
     // A watch is no idle connection, and a drain does not wait for its client.
-    let short = "[server]\nheader_timeout = \"200ms\"\nidle_timeout = \"200ms\"\n";
+    let short = "[server]\nidle_timeout = \"200ms\"\ndrain_timeout = \"10m\"\n";
     let server = Spec::in_memory().configuration(short).start();
     let client = GrpcClient::plain(&server);
     let told = runtime().block_on(async {
@@ -39,14 +39,12 @@ fn health_watch_ends_at_the_drain() {
             client.stream::<_, HealthCheckResponse>("/grpc.health.v1.Health/Watch", about("")).await.expect("a stream");
         let first = watched.message().await.expect("status OK").expect("a message").status();
         tokio::time::sleep(Duration::from_millis(800)).await;
-        let stopping = Instant::now();
         server.stop();
         let last = watched.message().await.expect("status OK").expect("a message").status();
-        (first, last, watched.message().await, stopping.elapsed())
+        (first, last, watched.message().await)
     });
     assert_eq!((told.0, told.1), (ServingStatus::Serving, ServingStatus::NotServing));
     assert_eq!(refusal(told.2), (Code::Unavailable, "the server is shutting down".into()));
-    assert!(told.3 < Duration::from_secs(5), "{:?}", told.3);
 }
 
 #[test]

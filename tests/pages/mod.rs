@@ -1,7 +1,6 @@
 //! Reading and repairing, the pages for people, the API document, probes and metrics, against the real binary.
 
 mod cluster;
-mod cluster_metrics;
 mod compression;
 mod console;
 mod contention;

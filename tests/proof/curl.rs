@@ -21,7 +21,7 @@ impl<'a> Curl<'a> {
     /// The status and the body of one call.
     fn call(&self, arguments: &[&str], target: &str) -> (u16, String) {
         let mut command = program("curl");
-        command.args(["--silent", "--show-error", "--max-time", "20", "--user", "anyone:pass word:with colon"]);
+        command.args(["--silent", "--show-error", "--max-time", "60", "--user", "anyone:pass word:with colon"]);
         command.args(["--write-out", "\n%{http_code}", "--cacert"]).arg(&pair().certificate);
         command.arg("--cookie").arg(self.jar.path()).arg("--cookie-jar").arg(self.jar.path());
         command.args(arguments).arg(format!("https://localhost:{}{target}", self.server.https().port()));

@@ -29,6 +29,6 @@ fn go_client_and_adapters_are_vetted_and_formatted() {
 
 fn test(module: &str) {
     let mut command = go(module);
-    command.args(["test", "-race", "-count=1", "-timeout=150s", "./..."]);
+    command.args(["test", "-race", "-count=1", "-timeout=400s", "./..."]);
     run(command.env("LATCHD_BINARY", env!("CARGO_BIN_EXE_latchd")));
 }

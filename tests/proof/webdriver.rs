@@ -24,7 +24,7 @@ const FLAGS: [&str; 8] = [
 ];
 
 /// How long a page may take to show what a test waits for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One browser with one page; both it and its driver end when it is dropped.
 pub struct Browser {

@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 use super::support::{Journal, raft_options};
 
 /// Generous, because the machine may be busy with other tests.
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default, Clone)]
 pub struct MemoryNetwork(Arc<Mutex<Links>>);

@@ -58,8 +58,10 @@ fn crash_while_writing(disk: &SimulatedDisk, expected: &mut Vec<String>) {
             expected.push(text);
         }
         assert_eq!(&journal.strings(), expected);
-        let unsynced = node.propose("unsynced".into());
-        tokio::time::timeout(SYNC / 5, unsynced).await.expect_err("not that fast");
+        // Unless the machine held this up until the entry was on disk.
+        while tokio::time::timeout(SYNC / 5, node.propose("unsynced".into())).await.is_ok() {
+            expected.push("unsynced".to_owned());
+        }
     });
 }
 

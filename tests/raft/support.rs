@@ -97,5 +97,5 @@ pub async fn start(options: RaftOptions) -> Result<(RaftNode, Journal), NodeStar
 pub async fn lead(node: &RaftNode) {
     let mut leadership = node.leadership();
     let wait = leadership.wait_for(|now| now.is_leader);
-    tokio::time::timeout(std::time::Duration::from_secs(10), wait).await.expect("a leader").expect("a running node");
+    tokio::time::timeout(std::time::Duration::from_secs(60), wait).await.expect("a leader").expect("a running node");
 }

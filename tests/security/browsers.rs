@@ -11,7 +11,7 @@ use crate::support::spec::Spec;
 /// The status of one request that closes its connection; the text is sent as it is.
 fn status(server: &Server, request: &str) -> String {
     let mut stream = TcpStream::connect(server.http()).expect("the server listens");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
     stream.write_all(request.as_bytes()).expect("the request is taken");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
@@ -149,7 +149,7 @@ fn later_request_of_a_connection_is_checked_like_the_first() {
         ("POST /session HTTP/1.1\r\nhost: locks\r\norigin: http://evil.example\r\n".to_owned(), "403"),
     ] {
         let mut stream = TcpStream::connect(server.http()).expect("the server listens");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
         let first = "GET /livez HTTP/1.1\r\nhost: locks\r\n\r\n";
         stream.write_all(format!("{first}{later}connection: close\r\n\r\n").as_bytes()).expect("both are taken");
         let mut answers = String::new();

@@ -14,7 +14,7 @@ use latchd::dialects::ldlm::proto::{LockRequest, LockResponse};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A file of keys, and a server that watches it. Each key is its own name with `key-` before it.
 struct Rig {

@@ -6,9 +6,11 @@ use axum::Router;
 use axum::routing::get;
 use tokio::time::{Instant, sleep};
 
-use super::rig::Rig;
+use super::rig::{PATIENCE, Rig};
 
-const SHORT: &[(&str, &str)] = &[("server.header_timeout", "200ms"), ("server.idle_timeout", "1200ms")];
+const IMPATIENT: &[(&str, &str)] = &[("server.header_timeout", "1s"), ("server.idle_timeout", "10m")];
+const IDLE: Duration = Duration::from_millis(1_200);
+const SHORT_IDLE: &[(&str, &str)] = &[("server.header_timeout", "10m"), ("server.idle_timeout", "1200ms")];
 
 fn router() -> Router {
     let slow = || async {
@@ -20,67 +22,65 @@ fn router() -> Router {
 
 #[tokio::test]
 async fn incomplete_request_head_is_cut_off() {
-    let rig = Rig::start(router(), SHORT);
+    let rig = Rig::start(router(), IMPATIENT);
     for tls in [false, true] {
-        let mut connection = rig.connect(tls).await;
         let begun = Instant::now();
+        let mut connection = rig.connect(tls).await;
         connection.send("GET / HTTP/1.1\r\nhost:").await;
         connection.until_closed().await;
-        let took = begun.elapsed();
-        assert!((Duration::from_millis(150)..Duration::from_millis(1_100)).contains(&took), "{took:?}");
+        assert!(begun.elapsed() >= Duration::from_millis(950), "{:?}", begun.elapsed());
     }
 }
 
 #[tokio::test]
 async fn trickling_request_head_is_cut_off() {
-    let rig = Rig::start(router(), SHORT);
+    let rig = Rig::start(router(), IMPATIENT);
     let mut connection = rig.plain().await;
     let begun = Instant::now();
     connection.send("GET / HTTP/1.1\r\n").await;
-    for _ in 0..30 {
-        connection.send("a: b\r\n").await;
+    while connection.try_send("a: b\r\n").await.is_ok() {
+        assert!(begun.elapsed() < PATIENCE, "each byte buys it more time");
         sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(connection.until_closed().await, "");
-    assert!(begun.elapsed() < Duration::from_secs(2));
 }
 
 #[tokio::test]
 async fn idle_connection_is_closed_after_its_timeout() {
-    let rig = Rig::start(router(), SHORT);
+    let rig = Rig::start(router(), SHORT_IDLE);
     for tls in [false, true] {
         let mut connection = rig.connect(tls).await;
+        sleep(Duration::from_millis(400)).await;
+        let asked = Instant::now();
         assert_eq!(connection.get("/").await.body, "fine");
-        sleep(Duration::from_millis(250)).await;
-        assert_eq!(connection.get("/").await.body, "fine", "idle for less than the bound");
-        let begun = Instant::now();
         connection.until_closed().await;
-        let took = begun.elapsed();
-        assert!((Duration::from_millis(1_100)..Duration::from_secs(5)).contains(&took), "{took:?}");
+        assert!(asked.elapsed() >= IDLE, "{:?}", asked.elapsed());
     }
 }
 
 #[tokio::test]
 async fn http2_connection_is_idle_between_requests() {
-    let rig = Rig::start(router(), SHORT);
+    let rig = Rig::start(router(), SHORT_IDLE);
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().http2_prior_knowledge().build().expect("a client");
     let url = format!("http://{}/", rig.http());
     for _ in 0..3 {
+        let asked = Instant::now();
         assert_eq!(client.get(&url).send().await.expect("an answer").version(), reqwest::Version::HTTP_2);
         sleep(Duration::from_millis(250)).await;
-        assert_eq!(rig.metric("latchd_connections "), "1", "idle for less than the bound");
+        let is_open = rig.metric("latchd_connections ") == "1";
+        assert!(is_open || asked.elapsed() >= IDLE, "closed after {:?}", asked.elapsed());
     }
     let begun = Instant::now();
     while rig.metric("latchd_connections ") != "0" {
+        assert!(begun.elapsed() < PATIENCE, "it is idle for ever");
         sleep(Duration::from_millis(5)).await;
     }
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
 async fn waiting_request_outlives_connection_timeouts() {
-    let rig = Rig::start(router(), SHORT);
+    let rig = Rig::start(router(), &[IMPATIENT[0], SHORT_IDLE[1]]);
     assert_eq!(rig.plain().await.get("/slow").await.body, "slow");
 }
 

@@ -12,10 +12,9 @@ use latchd::server::DrainPhase;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::rig::Rig;
+use super::rig::{PATIENCE, Rig};
 
-/// A sweep every 50 ms, so that a connection without a request ends within 150 ms of these bounds.
-const SHORT: &[(&str, &str)] = &[("server.header_timeout", "200ms"), ("server.idle_timeout", "200ms")];
+const SHORT: &[(&str, &str)] = &[("server.idle_timeout", "200ms")];
 
 /// `/steps` sends a line for each permit and ends with the last of `lines`, `/flood` never ends.
 fn router(permits: &Arc<Semaphore>, lines: usize) -> Router {
@@ -50,9 +49,7 @@ async fn stream_outlives_connection_idle_timeout() {
         permits.add_permits(1);
         connection.until("line\n").await;
         connection.until("0\r\n\r\n").await;
-        let begun = Instant::now();
-        assert_eq!(connection.until_closed().await, "");
-        assert!(begun.elapsed() < Duration::from_secs(5), "idle again: {:?}", begun.elapsed());
+        assert_eq!(connection.until_closed().await, "", "idle again");
         permits.add_permits(1);
     }
 }
@@ -74,16 +71,16 @@ async fn http2_stream_outlives_connection_idle_timeout() {
 async fn peer_that_reads_nothing_is_cut_off() {
     let rig = Rig::start(router(&nothing(), 0), SHORT);
     let mut connection = rig.plain().await;
-    connection.send("GET /flood HTTP/1.1\r\nhost: t\r\n\r\n").await;
     let begun = Instant::now();
+    connection.send("GET /flood HTTP/1.1\r\nhost: t\r\n\r\n").await;
     while rig.metric("latchd_connections ") != "1" {
         tokio::task::yield_now().await;
     }
     while rig.metric("latchd_connections ") != "0" {
+        assert!(begun.elapsed() < PATIENCE, "it is waited for");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let took = begun.elapsed();
-    assert!((Duration::from_millis(150)..Duration::from_secs(5)).contains(&took), "{took:?}");
+    assert!(begun.elapsed() >= Duration::from_millis(150), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -108,7 +105,6 @@ async fn drain_timeout_ends_an_endless_stream() {
     let begun = Instant::now();
     rig.drain.enter(DrainPhase::Closing);
     rig.ended().await;
-    let took = begun.elapsed();
-    assert!((Duration::from_millis(300)..Duration::from_secs(2)).contains(&took), "{took:?}");
+    assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
     connection.until_closed().await;
 }

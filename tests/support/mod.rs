@@ -9,6 +9,7 @@ pub mod console;
 pub mod frames;
 pub mod grpc;
 pub mod http;
+pub mod in_time;
 pub mod log_file;
 pub mod machine;
 pub mod output;

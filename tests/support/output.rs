@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long the pipe of an ended process may stay open.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The output of a child, gathered by a thread of its own so that a full pipe never stops the child.
 pub struct Captured {

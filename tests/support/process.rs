@@ -12,7 +12,7 @@ use super::output::{Captured, copy};
 use super::spec::Spec;
 
 /// How long a start or a stop may take before the test gives up; far beyond what the server promises.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server. Dropping it kills the process.
 pub struct Server {

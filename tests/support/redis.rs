@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::process::Server;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Reply {

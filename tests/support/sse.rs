@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::certificate;
 
 /// No test waits longer for an event.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Events {
     stream: BufReader<Box<dyn Read>>,

@@ -38,7 +38,7 @@ fn source(keys_url: &str, more: serde_json::Value) -> Source {
 /// The whole fetch, within the bound that the caller has.
 async fn fetched(url: &str) -> Result<Fetched, String> {
     let source = source(url, serde_json::json!({}));
-    tokio::time::timeout(Duration::from_secs(2), source.fetch()).await.unwrap_or_else(|_| Err("timed out".to_owned()))
+    tokio::time::timeout(Duration::from_secs(60), source.fetch()).await.unwrap_or_else(|_| Err("timed out".to_owned()))
 }
 
 async fn failure(head: &'static str, body: &'static [u8]) -> String {

@@ -69,7 +69,7 @@ fn leaders_follow_each_other_with_their_values_and_rising_tokens() {
 #[test]
 fn leader_that_is_forced_out_ends_its_command() {
     let server = Spec::in_memory().start();
-    let mut leader = Job::start(&mut elect(&server, &["--lease", "1s"], HOLDS));
+    let mut leader = Job::start(&mut elect(&server, &["--lease", "9s"], HOLDS));
     token_of(&mut leader);
     force_out(&server);
     let ended = leader.end();
@@ -80,7 +80,7 @@ fn leader_that_is_forced_out_ends_its_command() {
 #[test]
 fn candidate_for_ever_runs_again_after_each_win() {
     let server = Spec::in_memory().start();
-    let mut job = Job::start(&mut elect(&server, &["--forever", "--lease", "1s"], HOLDS));
+    let mut job = Job::start(&mut elect(&server, &["--forever", "--lease", "9s"], HOLDS));
     let first = token_of(&mut job);
     force_out(&server);
     let second = token_of(&mut job);

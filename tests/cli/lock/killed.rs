@@ -8,8 +8,8 @@ use crate::support::spec::Spec;
 #[test]
 fn killed_latchd_lock_kills_command_and_children() {
     let server = Spec::in_memory().start();
-    let script = "sh -c 'echo $$; exec sleep 60' & echo $$; wait";
-    let mut job = Job::start(&mut lock(&server, "killed", &["--lease", "1s"], script));
+    let script = "sh -c 'echo $$; exec sleep 600' & echo $$; wait";
+    let mut job = Job::start(&mut lock(&server, "killed", &["--lease", "6s"], script));
     let processes = [job.number(), job.number()];
     assert!(processes.into_iter().all(lives));
     job.signal(Signal::KILL);

@@ -35,7 +35,7 @@ fn listed(server: &Server, name: &str) -> serde_json::Value {
 #[test]
 fn shared_lock_runs_readers_together_and_keeps_writers_out() {
     let server = Spec::in_memory().start();
-    let reader = held(&server, &["report", "--shared", "--lease", "1s"]);
+    let reader = held(&server, &["report", "--shared", "--lease", "8s"]);
     assert_eq!(tried(&server, &["report", "--shared"]).stdout, "ran\n");
     let writer = tried(&server, &["report"]);
     assert_eq!((writer.code, &*writer.stdout), (Some(75), ""), "{}", writer.stderr);
@@ -51,12 +51,12 @@ fn shared_lock_runs_readers_together_and_keeps_writers_out() {
 fn several_locks_are_held_renewed_and_released_as_one() {
     let server = Spec::in_memory().start();
     let script = "echo $LATCHD_LOCK_NAME $LATCHD_LOCK_NAMES; read -r line";
-    let mut command = locked(&server, &["b", "a", "--lease", "1s"], script);
+    let mut command = locked(&server, &["b", "a", "--lease", "6s"], script);
     let mut job = Job::start(command.stdin(std::process::Stdio::piped()));
     assert_eq!(job.line(), r#"b ["b","a"]"#);
     let [a, b] = ["a", "b"].map(|name| listed(&server, name)["holders"][0].clone());
     assert_eq!((&a["fencing_token"], &a["key"], &a["name_count"]), (&b["fencing_token"], &b["key"], &2.into()));
-    let expired = std::time::Instant::now() + std::time::Duration::from_millis(1_500);
+    let expired = std::time::Instant::now() + std::time::Duration::from_secs(8);
     wait_until("the first lease would be over", || std::time::Instant::now() > expired);
     for names in [&["a"][..], &["b"], &["c", "a"], &["a", "c"]] {
         let other = tried(&server, names);
@@ -104,7 +104,7 @@ fn weight_takes_that_many_places() {
 #[test]
 fn lock_delay_keeps_a_lost_lock_from_others() {
     let server = Spec::in_memory().start();
-    let words = ["slow", "--lease", "1s", "--lock-delay", "10m"];
+    let words = ["slow", "--lease", "5s", "--lock-delay", "10m"];
     let job = held(&server, &words);
     job.signal(Signal::KILL);
     wait_until("its lease ends", || listed(&server, "slow")["delayed_for_seconds"].is_number());

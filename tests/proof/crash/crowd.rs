@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::verify;
 use super::worker::{Arena, State, Worker};
@@ -9,6 +10,8 @@ use crate::proof::random::Random;
 use crate::support::process::Server;
 
 const WORKERS: usize = 8;
+/// For a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Crowd {
     arena: Arena,
@@ -21,12 +24,17 @@ impl Crowd {
         Self { arena: Arena::default(), workers }
     }
 
-    /// Lets all workers run, crashes the server by `crash` meanwhile, and returns when all have noticed.
-    pub fn work_until<T>(&mut self, crash: impl FnOnce() -> T) -> T {
-        let arena = &self.arena;
+    /// Lets all workers run for this time and until a request is answered, crashes the server by `crash` meanwhile, and returns
+    /// when all have noticed.
+    pub fn work_until<T>(&mut self, load: Duration, crash: impl FnOnce() -> T) -> T {
+        let (arena, before, deadline) = (&self.arena, self.answers(), Instant::now() + PATIENCE);
         std::thread::scope(|scope| {
             for worker in &mut self.workers {
                 scope.spawn(|| worker.run(arena));
+            }
+            std::thread::sleep(load);
+            while arena.answers.load(Ordering::Relaxed) == before && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
             }
             crash()
         })

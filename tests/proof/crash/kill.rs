@@ -20,10 +20,7 @@ fn nothing_is_lost_or_doubled_by_kill_minus_nine() {
     for round in 1..=rounds {
         let before = crowd.answers();
         let load = Duration::from_millis(100 + random.below(150) as u64);
-        crowd.work_until(|| {
-            std::thread::sleep(load);
-            server.kill();
-        });
+        crowd.work_until(load, || server.kill());
         let held = crowd.held();
         assert!(crowd.answers() > before, "round {round}: no request was answered, so nothing was tested");
         server = server.start_again();

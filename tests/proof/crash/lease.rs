@@ -7,6 +7,7 @@ use serde_json::json;
 use super::calls::API_KEY;
 use crate::support::certificate::scratch_directory;
 use crate::support::client::Client;
+use crate::support::in_time::some_attempt_within;
 use crate::support::process::Server;
 use crate::support::spec::Spec;
 
@@ -50,6 +51,11 @@ fn take(client: &mut Client, lease_ms: u64) -> Leased {
 
 #[test]
 fn lease_survives_crash_without_ending_early_or_late() {
+    some_attempt_within(MAY_BE_LATE + SLACK, lateness_after_a_crash);
+}
+
+/// How late the lease ended that was the latest, the outage aside.
+fn lateness_after_a_crash() -> Duration {
     let data = tempfile::tempdir_in(scratch_directory()).expect("a directory under target/ can be made");
     let mut server = Spec::durable(data.path()).api_key(API_KEY).start();
     let mut client = session(&server);
@@ -60,17 +66,17 @@ fn lease_survives_crash_without_ending_early_or_late() {
     let server = server.start_again();
     let outage = killed.elapsed();
     std::thread::scope(|scope| {
-        for one in &leased {
+        let ends = leased.iter().map(|one| {
             let mut next = session(&server);
             scope.spawn(move || {
                 assert!(lock(&mut next, &one.name, one.lease, Some(Duration::from_secs(30))), "{}", one.name);
                 let granted = Instant::now();
                 let held = granted - one.asked;
                 assert!(held >= one.lease, "{} was given away after {held:?}", one.name);
-                let late = (granted - one.answered).saturating_sub(one.lease);
-                let limit = outage + MAY_BE_LATE + SLACK;
-                assert!(late <= limit, "{} ended {late:?} late, the outage was {outage:?}", one.name);
-            });
-        }
-    });
+                (granted - one.answered).saturating_sub(one.lease + outage)
+            })
+        });
+        let ends: Vec<_> = ends.collect();
+        ends.into_iter().map(|end| end.join().expect("it ends")).max().expect("leases")
+    })
 }

@@ -44,8 +44,7 @@ fn power_losses(label: &str, rounds: usize, configuration: &str, random: &mut Ra
     for round in 1..=rounds {
         let before = crowd.answers();
         let load = Duration::from_millis(150 + random.below(250) as u64);
-        crowd.work_until(|| {
-            std::thread::sleep(load);
+        crowd.work_until(load, || {
             server.freeze_whole();
             disk.copy_to(&image(round));
             // Only now do the workers see that nobody answers any more.
