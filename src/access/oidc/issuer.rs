@@ -81,10 +81,10 @@ impl Issuer {
             return Err(TokenRefusal::Audience);
         }
         let subject = subject(&token.claims).ok_or(TokenRefusal::Subject)?;
-        let ending = || Ending::new(Some(until), self.changes.subscribe());
-        let mut matching =
-            self.rules.iter().filter_map(|rule| rule.identity(&self.url, subject, &token.claims, ending));
-        matching.next().ok_or(TokenRefusal::NoRule)
+        // No value that the owner of a token has chosen leads past a rule to a later one that gives more.
+        let rule = self.rules.iter().find(|rule| rule.is_about(&token.claims)).ok_or(TokenRefusal::NoRule)?;
+        let ending = Ending::new(Some(until), self.changes.subscribe());
+        rule.identity(&self.url, subject, &token.claims, ending).ok_or(TokenRefusal::NoRule)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 /// For each rule; its prefixes are looked through at each request.
 const PREFIXES_MAX: usize = 64;
 
-/// One rule. The first one whose claims match decides.
+/// One rule. The first one whose claims match decides, also where a text of it cannot be made.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "RuleSettings")]
 pub struct Rule {
@@ -63,22 +63,17 @@ impl Rule {
         self.claims.accept_anything().then_some(self.role)
     }
 
-    /// Who a token with these verified claims makes the caller, with this end; none where the rule is not about it, or a claim
-    /// that its texts need is missing or odd.
-    pub fn identity(
-        &self,
-        issuer: &str,
-        subject: &str,
-        claims: &Claims,
-        ending: impl Fn() -> Ending,
-    ) -> Option<Identity> {
-        if !self.claims.match_all(claims) {
-            return None;
-        }
+    /// Whether it decides about a token with these verified claims.
+    pub fn is_about(&self, claims: &Claims) -> bool {
+        self.claims.match_all(claims)
+    }
+
+    /// Who such a token makes the caller, with this end; none where a claim that its texts need is missing or odd.
+    pub fn identity(&self, issuer: &str, subject: &str, claims: &Claims, ending: Ending) -> Option<Identity> {
         let name = self.name.text(claims)?;
         let prefixes = self.prefixes.iter().map(|prefix| prefix.prefix(claims)).collect::<Option<Vec<_>>>()?;
         let credential = [issuer, subject, &self.name_text];
-        Some(Identity::from_token(credential, &shown(&name), self.role, &prefixes, ending()))
+        Some(Identity::from_token(credential, &shown(&name), self.role, &prefixes, ending))
     }
 }
 

@@ -56,6 +56,25 @@ fn odd_claims_open_no_prefix() {
 }
 
 #[test]
+fn odd_claim_leads_past_the_rule_that_decides_to_no_later_one() {
+    let key = Key::new("one");
+    let mut settings = issuer();
+    settings["rules"] = json!([
+        {"claims": {"ref": "refs/pull/**"}, "role": "read-only", "name": "{workflow}"},
+        {"claims": {"repository": "acme/*"}, "role": "admin"}
+    ]);
+    let judge = Judge::of(settings);
+    judge.publish(vec![key.jwk()]);
+    let judged = |changes| judge.judge(&key.sign(&claims(changes)));
+    assert_eq!(judged(json!({})).expect("accepted").role, Role::Admin);
+    let pull = |workflow: Value| judged(json!({"ref": "refs/pull/7/merge", "workflow": workflow}));
+    assert_eq!(pull(json!("test")).expect("accepted").role, Role::ReadOnly);
+    for odd in [json!(null), json!(""), json!("w".repeat(257)), json!(["test"]), json!(1.5)] {
+        assert_eq!(pull(odd.clone()), Err(TokenRefusal::NoRule), "{odd}");
+    }
+}
+
+#[test]
 fn audience_is_one_of_several_on_both_sides() {
     let key = Key::new("one");
     let judge = Judge::with(&[&key]);
