@@ -4,14 +4,17 @@
 //! Only addresses in `server.trusted_proxies` may say so: any other is turned away before a byte of it is read. The checksum
 //! that version 2 may have is not checked.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use proxy_header::{ParseConfig, ProxyHeader};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::forwarded::TrustedProxies;
@@ -32,7 +35,8 @@ const V2_HEAD_BYTES: usize = 16;
 /// What may follow in version 2: the addresses take 216 bytes at most, and the rest is for what else the proxy tells.
 const V2_REST_BYTES_MAX: usize = 4 << 10;
 
-/// Connections whose header is being read. They are open files beside those of `server.connections_max`.
+/// Connections whose header is being read. They are open files beside those of `server.connections_max`. Beyond it the one
+/// that has waited longest gives way: silent connections keep nobody out whose header comes.
 pub const READING_MAX: usize = 128;
 
 /// Why a connection is turned away.
@@ -70,15 +74,14 @@ pub fn is_proxy_header(begin: &[u8]) -> bool {
 pub struct ProxyHeaders {
     trusted: TrustedProxies,
     timeout: Duration,
-    reading: Semaphore,
+    reading: Reading,
     pace: LogRateLimit,
     metrics: Arc<Metrics>,
 }
 
 impl ProxyHeaders {
     pub fn new(trusted: TrustedProxies, timeout: Duration, metrics: Arc<Metrics>) -> Arc<ProxyHeaders> {
-        let reading = Semaphore::new(READING_MAX);
-        Arc::new(ProxyHeaders { trusted, timeout, reading, pace: LogRateLimit::new(1), metrics })
+        Arc::new(ProxyHeaders { trusted, timeout, reading: Reading::default(), pace: LogRateLimit::new(1), metrics })
     }
 
     /// Reads the header. The client that it names, or the peer itself where the proxy speaks for itself, as in health checks.
@@ -96,9 +99,46 @@ impl ProxyHeaders {
         if !self.trusted.trust(peer.ip) {
             return Err(ProxyHeaderError::Untrusted);
         }
-        let _place = self.reading.try_acquire().map_err(|_| ProxyHeaderError::TooMany)?;
-        let header = timeout(self.timeout, read_header(stream)).await.map_err(|_| ProxyHeaderError::Late)??;
+        let mut place = self.reading.take_place();
+        let header = tokio::select! {
+            biased;
+            header = timeout(self.timeout, read_header(stream)) => header.map_err(|_| ProxyHeaderError::Late)??,
+            _ = &mut place.taken_away => return Err(ProxyHeaderError::TooMany),
+        };
         named_client(&header, peer)
+    }
+}
+
+/// The connections whose header is being read, by their number: the oldest first.
+#[derive(Default)]
+struct Reading(Mutex<(u64, BTreeMap<u64, oneshot::Sender<Infallible>>)>);
+
+/// One of them.
+struct Place<'a> {
+    reading: &'a Reading,
+    number: u64,
+    /// Resolves when a newer connection needs the place.
+    taken_away: oneshot::Receiver<Infallible>,
+}
+
+impl Reading {
+    fn take_place(&self) -> Place<'_> {
+        let (keeps, taken_away) = oneshot::channel();
+        let mut reading = self.0.lock();
+        let (next, all) = &mut *reading;
+        let number = *next;
+        *next += 1;
+        all.insert(number, keeps);
+        if all.len() > READING_MAX {
+            all.pop_first();
+        }
+        Place { reading: self, number, taken_away }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.reading.0.lock().1.remove(&self.number);
     }
 }
 
@@ -189,6 +229,39 @@ mod tests {
         assert_eq!(named(&version_2("192.0.2.1:4711", None)), ("192.0.2.1".to_owned(), false));
         assert_eq!(named(&version_2("[2001:db8::1]:4711", Some(true))), ("2001:db8::1".to_owned(), true));
         assert_eq!(named(&version_2("192.0.2.1:4711", Some(false))), ("192.0.2.1".to_owned(), false));
+    }
+
+    #[tokio::test]
+    async fn silent_connections_keep_nobody_out_and_the_oldest_gives_way() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let trusted = TrustedProxies::new(vec!["127.0.0.0/8".parse().expect("a network")]);
+        let headers = ProxyHeaders::new(trusted, Duration::from_secs(600), Arc::new(Metrics::default()));
+        let (mut clients, mut served) = (Vec::new(), tokio::task::JoinSet::new());
+        for number in 0..=READING_MAX {
+            clients.push(TcpStream::connect(address).await.expect("connected"));
+            let ((mut stream, from), headers) = (listener.accept().await.expect("accepted"), Arc::clone(&headers));
+            let peer = ClientAddr { ip: from.ip(), https: false };
+            served.spawn(async move { (number, headers.client(&mut stream, peer).await.map(|client| client.ip)) });
+            // It has its place before the next one comes.
+            tokio::task::yield_now().await;
+        }
+        let ended =
+            |ended: Option<Result<(usize, Result<IpAddr, ProxyHeaderError>), _>>| ended.expect("one").expect("it ends");
+        let (first, refused) = ended(served.join_next().await);
+        assert!(first == 0 && matches!(refused, Err(ProxyHeaderError::TooMany)), "{first} {refused:?}");
+        for number in [READING_MAX, 1] {
+            tokio::io::AsyncWriteExt::write_all(&mut clients[number], b"PROXY TCP4 192.0.2.1 10.0.0.1 1 2\r\n")
+                .await
+                .expect("sent");
+            let (named, client) = ended(served.join_next().await);
+            assert!(
+                named == number && client.as_ref().is_ok_and(|ip| *ip == IpAddr::from([192, 0, 2, 1])),
+                "{client:?}"
+            );
+        }
+        served.shutdown().await;
+        assert_eq!(headers.reading.0.lock().1.len(), 0, "who has left has no place");
     }
 
     #[test]
