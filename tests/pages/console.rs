@@ -349,6 +349,16 @@ fn refusal_names_the_right_that_is_missing() {
         let told = refused.text();
         assert!(refused.status == 403 && told.contains("lacks the right") && told.contains(why), "{target}: {told}");
     }
+    let both = json!({"names": ["part/both", "secret too"], "lock_timeout_seconds": 600});
+    assert_eq!(holder.post("/v1/lock", &both).status, 200);
+    let token = shown(&mut holder, "part/both")["holders"][0]["fencing_token"].to_string();
+    for (act, status, told) in
+        [("force-release", 403, "lacks the right to some of them"), ("give-back", 409, "not taken in the console")]
+    {
+        let refused = part.get(&format!("/ui/act/{act}?name=part%2Fboth&token={token}"));
+        let page = refused.text();
+        assert!(refused.status == status && page.contains(told) && !page.contains("secret too"), "{page}");
+    }
     for target in ["/", "/?sort=age", "/?prefix=s", "/ui/events", "/ui/elections", "/ui/lock?name=part%2Fown"] {
         let page = part.get(target);
         assert!(page.status == 200 && !page.text().contains("secret"), "{target}: {}", page.text());
