@@ -18,11 +18,16 @@ const PIPE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is in a regular file. Anything else is refused: a named pipe may have no writer, a device no end.
 pub fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    read_regular(open_regular(path)?, bytes_max)
+}
+
+/// Such a file, to be read from its beginning.
+pub fn open_regular(path: &Path) -> io::Result<File> {
     let file = open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file")),
     }
-    read_regular(file, bytes_max)
 }
 
 /// The same for what is read a single time, at a start: it may also come through a pipe, as of a shell's `<(command)`.

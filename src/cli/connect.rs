@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::{Failure, exit, output_queue};
 use crate::client::{Client, ClientBuilder, ClientError, Trust};
-use crate::config::{Secret, secret_file, toml_errors};
+use crate::config::{Secret, read_settings, secret_file, toml_errors};
 
 /// Where a service started without any flags is.
 const DEFAULT_URL: &str = "https://127.0.0.1:8443";
@@ -153,7 +153,7 @@ impl Connect {
     /// The user's file; paths in it are relative to its folder.
     fn read(path: PathBuf) -> Result<Connect, Failure> {
         let bad = |reason: String| Failure::config(format!("{} cannot be used: {reason}", path.display()));
-        let text = match std::fs::read_to_string(&path) {
+        let text = match read_settings(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Connect::default()),
             read => read.map_err(|error| bad(error.to_string()))?,
         };

@@ -15,6 +15,7 @@ use rustls::{
 };
 
 use super::error::ClientError;
+use crate::base::named_file::{self, PEM_BYTES_MAX};
 
 /// Which server certificates are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +84,8 @@ fn with_client_certificate(
 ) -> Result<ClientConfig, ClientError> {
     let bad = |path, reason: &dyn Display| bad(path, "client certificate", reason);
     let chain = certificates(certificate).map_err(|error| bad(certificate, &error))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, &error))?;
+    let pem = named_file::read_once(key, PEM_BYTES_MAX).map_err(|error| bad(key, &error))?;
+    let private = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| bad(key, &error))?;
     config.with_client_auth_cert(chain, private).map_err(|error| bad(certificate, &error))
 }
 
@@ -92,7 +94,8 @@ fn bad(path: &Path, purpose: &'static str, reason: &dyn Display) -> ClientError 
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
-    CertificateDer::pem_file_iter(path).and_then(Iterator::collect)
+    let pem = named_file::read_once(path, PEM_BYTES_MAX).map_err(pem::Error::Io)?;
+    CertificateDer::pem_slice_iter(&pem).collect()
 }
 
 /// A PEM file of authorities, or of certificates that are accepted themselves.

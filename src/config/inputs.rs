@@ -1,13 +1,21 @@
 //! What the configuration is made from: a file, the environment, flags.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::access::PlainCredentials;
 use super::env;
 use super::secret_file::SecretFile;
+use crate::base::named_file;
 
-/// Of the file of the configuration.
+/// Of a file of settings.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// The text of a file of settings, which is read a single time and may be a pipe.
+pub fn read_settings(path: &Path) -> io::Result<String> {
+    let bytes = named_file::read_once(path, FILE_BYTES_MAX)?;
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+}
 
 /// What the configuration is made from.
 #[derive(Debug, Default)]

@@ -2,6 +2,7 @@
 
 use super::file::backup_reader;
 use crate::base::clock::check_wall_clock;
+use crate::base::named_file;
 use crate::base::random::random_u64;
 use crate::domain::view::Counts;
 use crate::domain::{
@@ -10,7 +11,6 @@ use crate::domain::{
 use crate::engine::cluster_clock::first_token;
 use crate::raft::{NodeStartError, bootstrap_from_snapshot};
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -130,7 +130,7 @@ fn check_sound(mut table: Table) -> Result<(), String> {
 fn read(backup: &Path) -> Result<(Table, BackupCounts), BackupError> {
     let unreadable = |source| BackupError::Unreadable { path: backup.to_owned(), source };
     let damaged = |reason: String| BackupError::Damaged { path: backup.to_owned(), reason };
-    let file = File::open(backup).map_err(unreadable)?;
+    let file = named_file::open_regular(backup).map_err(unreadable)?;
     let bytes = file.metadata().map_err(unreadable)?.len();
     let reported = |error: io::Error| match error.kind() {
         io::ErrorKind::InvalidData => damaged(error.to_string()),
