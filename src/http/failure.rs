@@ -180,12 +180,7 @@ fn refused(code: Code, refusal: &Refusal, names: &FieldNames) -> Failure {
                 names.len()
             ),
         ),
-        Refusal::Frozen(by) => {
-            let frozen = Frozen::from(&**by);
-            let retry_after_seconds = Some(frozen.retry_after_seconds());
-            let failure = Failure { retry_after_seconds, ..Failure::new(code, frozen.text()) };
-            failure.with(More { frozen: Some(frozen), ..More::default() })
-        }
+        Refusal::Frozen(by) => kept_by(code, by.as_ref().into()),
         Refusal::WaitDropped => Failure::new(code, "an operator took this wait out of the queue: nothing was taken"),
         Refusal::NoElectionLease => Failure::field(lease, format!("{lease} is needed: a leader has a lease")),
         Refusal::TokenNotIssued => Failure::field("token", "no such token was ever issued by this service"),
@@ -205,10 +200,17 @@ fn refused(code: Code, refusal: &Refusal, names: &FieldNames) -> Failure {
         | Refusal::MarksFull { limit }
         | Refusal::FreezesFull { limit }
         | Refusal::IdempotencyKeysFull { limit } => {
-            Failure::new(code, format!("{title}: at most {limit} are allowed")).with_limit(*limit)
+            let are = if *limit == 1 { "is" } else { "are" };
+            Failure::new(code, format!("{title}: at most {limit} {are} allowed")).with_limit(*limit)
         }
         _ => code.into(),
     }
+}
+
+fn kept_by(code: Code, frozen: Frozen) -> Failure {
+    let retry_after_seconds = Some(frozen.retry_after_seconds());
+    let failure = Failure { retry_after_seconds, ..Failure::new(code, frozen.text()) };
+    failure.with(More { frozen: Some(frozen), ..More::default() })
 }
 
 /// The key of `config.toml` that sets the limit which is the reason.
@@ -223,11 +225,12 @@ fn config_key(fault: &Fault) -> Option<&'static str> {
 }
 
 fn quota_full(full: &QuotaFull) -> String {
-    let what = match full.counted {
-        Counted::Holds => "holds and waiters",
-        Counted::Sessions => "sessions",
-        Counted::Waiters => "waiters",
+    let (one, several) = match full.counted {
+        Counted::Holds => ("hold or waiter", "holds and waiters"),
+        Counted::Sessions => ("session", "sessions"),
+        Counted::Waiters => ("waiter", "waiters"),
     };
+    let what = if full.limit == 1 { one } else { several };
     format!("at most {} {what}: the {} of {}", full.limit, full.counted.key(), full.of)
 }
 
@@ -317,6 +320,19 @@ mod tests {
             let key = failure.config_key.expect("a key");
             assert!(failure.detail.contains(" 7 ") && failure.detail.ends_with(&format!("({key})")), "{failure:?}");
         }
+    }
+
+    #[test]
+    fn limit_of_one_is_told_in_the_singular() {
+        let quota = |counted| {
+            let full = QuotaFull { of: QuotaOf::Prefix("build/".into()), counted, limit: 1 };
+            Failure::from_fault(&Fault::Refused(Refusal::QuotaFull(Box::new(full))), &NAMES).detail
+        };
+        assert_eq!(quota(Counted::Holds), "at most 1 hold or waiter: the holds_max of prefix build/ (quotas.limits)");
+        assert!(quota(Counted::Sessions).starts_with("at most 1 session: "));
+        assert!(quota(Counted::Waiters).starts_with("at most 1 waiter: "));
+        let queue = Failure::from_fault(&Fault::Refused(Refusal::QueueFull { limit: 1 }), &NAMES).detail;
+        assert!(queue.contains(": at most 1 is allowed ("), "{queue}");
     }
 
     #[test]
