@@ -51,7 +51,7 @@ pub struct Access {
     /// What is in each ring.
     pub(super) fixed: Fixed,
     /// The owners of the passwords.
-    owners: Vec<Identity>,
+    pub(super) owners: Vec<Identity>,
     passwords: Passwords,
     pub(super) keyed: Keyed,
     /// The passwords that have opened before.

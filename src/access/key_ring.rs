@@ -11,6 +11,7 @@ use super::{
     options::AccessError,
     reserved_names::is_reserved,
 };
+use crate::base::is_invisible;
 
 /// A key as configured: the digest of its secret, and who it makes the caller.
 #[derive(Clone)]
@@ -103,7 +104,7 @@ impl KeyRing {
         Some(self.identities[at].clone())
     }
 
-    fn callers(&self) -> impl Iterator<Item = &Identity> {
+    pub(super) fn callers(&self) -> impl Iterator<Item = &Identity> {
         self.identities.iter().chain(self.mapped.iter().map(|rule| &rule.identity))
     }
 
@@ -123,9 +124,14 @@ pub(super) fn accept_twin(first: &Identity, second: &Identity) -> Result<(), Acc
     Err(AccessError::SameSecret { first: first.name.to_string(), second: second.name.to_string() })
 }
 
-/// Refuses a name that latchd gives to callers by itself, for a key or the callers that certificates make.
+/// Refuses, for a key or the callers that certificates make, a name that latchd gives to callers by itself, and one that could be
+/// taken for another or break a line of a log.
 pub fn check_name(name: &str) -> Result<(), AccessError> {
-    if is_reserved(name) { Err(AccessError::ReservedName { name: name.to_owned() }) } else { Ok(()) }
+    match name {
+        name if is_reserved(name) => Err(AccessError::ReservedName { name: name.to_owned() }),
+        name if name.contains(is_invisible) => Err(AccessError::InvisibleInName { name: name.to_owned() }),
+        _ => Ok(()),
+    }
 }
 
 /// A name stands for one caller in logs and messages.

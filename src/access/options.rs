@@ -22,6 +22,10 @@ pub enum AccessError {
          each; choose another name"
     )]
     ReservedName { name: String },
+    #[error(
+        "the name {name:?} of an API key or of certificates has a character that cannot be seen: choose another name"
+    )]
+    InvisibleInName { name: String },
     #[error("a name of the certificates of `{name}` is that of another entry: each name stands for one caller")]
     SameCertificateName { name: String },
     #[error("`{option}` must be at least {least}")]

@@ -1,5 +1,6 @@
 //! Credentials that come and go while the process runs: keys, and what certificates are mapped to.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -12,6 +13,7 @@ use super::{
     identity::Identity,
     key_ring::{KeyRing, PreparedKey, PreparedRule, accept_twin, check_names},
     options::AccessError,
+    reserved_names::{ANONYMOUS, TOKEN},
 };
 
 impl Access {
@@ -74,6 +76,17 @@ impl Access {
             Some(mapped.with(mapped.ending()?.or_at(certificate.not_after(), certificate.trust())))
         };
         certificate.caller_by(ring.number, look).filter(Identity::is_valid)
+    }
+
+    /// Those of these names that no caller can have now.
+    pub fn names_of_nobody<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+        let ring = self.keys.load();
+        let known: HashSet<&str> = ring.callers().chain(&self.owners).map(|identity| &*identity.name).collect();
+        let is_given = |name: &str| match name {
+            ANONYMOUS => self.is_open(),
+            name => self.tokens().is_some() && name.starts_with(TOKEN),
+        };
+        names.filter(|name| !known.contains(name) && !is_given(name)).collect()
     }
 
     /// Every key with a name, a role and perhaps an end.

@@ -63,6 +63,11 @@ pub fn positive<'de, D: Deserializer<'de>, N: TryFrom<u64>>(from: D) -> Result<N
     N::try_from(value).map_err(|_| expected())
 }
 
+/// The same for a key that may be left out. With `#[serde(default)]`.
+pub fn positive_if_given<'de, D: Deserializer<'de>, N: TryFrom<u64>>(from: D) -> Result<Option<N>, D::Error> {
+    positive(from).map(Some)
+}
+
 /// Reads a whole number of percent.
 pub fn percent<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
     let expected = || de::Error::custom("expected a whole number from 0 to 100");

@@ -7,7 +7,7 @@ use serde::de::{self, Deserializer};
 
 use super::quotas::{LimitConfig, limits};
 use super::rates::rates;
-use crate::access::Rate;
+use crate::access::{Rate, Subject};
 use crate::base::config_value::{bytes, duration, percent, positive, positive_duration};
 
 /// Sessions.
@@ -41,6 +41,18 @@ pub struct QuotasConfig {
     pub rates: Vec<Rate>,
     #[serde(deserialize_with = "limits")]
     pub limits: Vec<LimitConfig>,
+}
+
+impl QuotasConfig {
+    /// The names of the credentials that have a rate or a quota, with the keys of those.
+    pub fn bounded_credentials(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let rates = self.rates.iter().map(|rate| ("quotas.rates", &rate.subject));
+        let limits = self.limits.iter().map(|(subject, _)| ("quotas.limits", subject));
+        rates.chain(limits).filter_map(|(key, subject)| match subject {
+            Subject::Credential(name) => Some((key, name.as_str())),
+            Subject::EachCredential | Subject::Prefix(_) => None,
+        })
+    }
 }
 
 /// A node closes the connections that carry sessions half of this after its last contact with a leader; a session must

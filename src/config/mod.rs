@@ -6,6 +6,7 @@
 
 pub mod access;
 mod audit;
+mod bounds;
 mod cluster;
 mod console;
 pub mod env;
@@ -35,7 +36,7 @@ pub use self::audit::AuditConfig;
 pub use self::console::ConsoleConfig;
 pub use self::error::{ConfigError, Source};
 pub use self::exposure::Warning;
-pub use self::inputs::{FlagValue, Inputs};
+pub use self::inputs::{FlagValue, Inputs, read_settings};
 pub use self::limits::{ElectionsConfig, FencesConfig, LocksConfig, QuotasConfig, SessionsConfig, TerraformConfig};
 pub use self::log::LogConfig;
 pub use self::redis::RedisConfig;
@@ -45,11 +46,9 @@ pub use self::tls::TlsConfig;
 pub use self::tracing::TracingConfig;
 
 use self::access::PlainCredentials;
-use self::inputs::FILE_BYTES_MAX;
 use self::layers::Layers;
 pub use crate::base::config_value::Secret;
 pub use crate::base::listen_url::{ListenUrl, Scheme};
-use crate::base::named_file;
 use crate::domain::time::round_up_ms;
 use crate::domain::{Limits, Quotas};
 pub use crate::engine::cluster_options::NODE_ID_MAX;
@@ -102,9 +101,8 @@ impl Config {
         let mut layers = Layers::new(DEFAULTS);
         if let Some(path) = inputs.file_named() {
             let file = path.display().to_string();
-            let unreadable = |reason: String| ConfigError::Unreadable { file: file.clone(), reason };
-            let text = named_file::read_once(&path, FILE_BYTES_MAX).map_err(|error| unreadable(error.to_string()))?;
-            let text = String::from_utf8(text).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
+            let text = read_settings(&path)
+                .map_err(|error| ConfigError::Unreadable { file: file.clone(), reason: error.to_string() })?;
             layers.file(&file, &text)?;
         }
         let mut plain = PlainCredentials::default();

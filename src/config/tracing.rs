@@ -118,16 +118,17 @@ impl TracingConfig {
         named(&self.client_cert_file).zip(named(&self.client_key_file))
     }
 
+    /// The file of [`TracingConfig::headers`].
+    pub fn headers_file(&self) -> Option<PathBuf> {
+        named(&self.headers_file)
+    }
+
     /// What every request to the collector carries: lines `name: value` of a file.
     pub fn headers(&self) -> Result<Vec<(String, String)>, ConfigError> {
-        if self.headers_file.as_os_str().is_empty() {
-            return Ok(Vec::new());
-        }
-        let refused = |reason: String| {
-            ConfigError::Conflict(format!("tracing.headers_file: {} {reason}", self.headers_file.display()))
-        };
-        let lines = secret_file::read_lines(&self.headers_file)
-            .map_err(|reason| refused(format!("cannot be used: {reason}")))?;
+        let Some(file) = self.headers_file() else { return Ok(Vec::new()) };
+        let refused =
+            |reason: String| ConfigError::Conflict(format!("tracing.headers_file: {} {reason}", file.display()));
+        let lines = secret_file::read_lines(&file).map_err(|reason| refused(format!("cannot be used: {reason}")))?;
         lines
             .iter()
             .map(|line| header(line).ok_or_else(|| refused("has a line that is not `name: value`".to_owned())))

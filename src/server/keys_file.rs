@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::bounded_credentials::BoundedCredentials;
 use super::key_ends::KeyEnds;
 use crate::access::{Access, ApiKey, CertificateRule};
 use crate::config::Config;
@@ -30,6 +31,7 @@ pub struct WatchedKeys {
     metrics: Arc<Metrics>,
     file: Option<Place>,
     interval: Duration,
+    bounded: BoundedCredentials,
     /// What the keys in use were read from.
     in_use: Vec<u8>,
     /// What was told of last, so that it is told once.
@@ -74,7 +76,8 @@ pub fn load(config: &Config, access: &Access) -> Result<Vec<u8>, KeysFileError> 
 impl WatchedKeys {
     pub fn new(config: &Config, access: Arc<Access>, metrics: Arc<Metrics>, in_use: Vec<u8>) -> WatchedKeys {
         let (file, interval) = (Place::of(config), config.access.reload_interval);
-        WatchedKeys { access, metrics, file, interval, in_use, told: None }
+        let bounded = BoundedCredentials::of(config);
+        WatchedKeys { access, metrics, file, interval, bounded, in_use, told: None }
     }
 
     /// Looks at the file and at the ends of all keys every interval, whenever it is asked to and when a key ends, for as long
@@ -97,8 +100,8 @@ impl WatchedKeys {
         }
     }
 
-    /// Takes the keys of a file that has changed, and is whole.
-    async fn look(&mut self, place: &Place) -> Result<(), String> {
+    /// Takes the keys of a file that has changed, and is whole; whether there were any to take.
+    async fn look(&mut self, place: &Place) -> Result<bool, String> {
         let path = &place.path;
         let reading = |place: Place| async move {
             let read = tokio::task::spawn_blocking(move || place.read()).await;
@@ -115,21 +118,25 @@ impl WatchedKeys {
                 taken.unwrap_or_else(|_| Err("the process ends".to_owned()))?;
                 let (count, path) = (self.access.keys().len(), path.display());
                 tracing::info!(count, "the keys of {path} are in use now: {count} with those of the configuration");
+                self.bounded.warn(&self.access);
                 self.in_use = contents;
-                return Ok(());
+                return Ok(true);
             }
             contents = settled;
         }
-        Ok(())
+        Ok(false)
     }
 
-    fn tell(&mut self, place: &Place, looked: Result<(), String>) {
-        self.metrics.keys_file_stale.set(looked.is_err().into());
+    fn tell(&mut self, place: &Place, looked: Result<bool, String>) {
+        let was_stale = self.metrics.keys_file_stale.set(looked.is_err().into()) == 1;
+        let path = place.path.display();
+        if looked == Ok(false) && was_stale {
+            tracing::info!("access.keys_file: {path} can be used again, and has the keys that are in use");
+        }
         let told = looked.err();
         if told != self.told
             && let Some(reason) = &told
         {
-            let path = place.path.display();
             tracing::error!("access.keys_file: {path} cannot be used ({reason}); the keys that were read before stay");
         }
         self.told = told;
@@ -282,6 +289,8 @@ mod tests {
         };
         assert!(refused(&rule("ci")).contains("[[certificates]] needs tls.client_ca"), "{}", refused(&rule("ci")));
         assert!(refused(&entry("oidc:repo")).contains("may be named `oidc:repo`"));
+        let broken = refused(&entry("ci\\n2026 ERROR"));
+        assert!(broken.contains("the name \"ci\\n2026 ERROR\" of an API key"), "{broken}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState::{self, Ready, Status, Stopping};
 
+use super::bounded_credentials::BoundedCredentials;
 use super::certificates::{self, InUse};
 use super::keys_file::{self, WatchedKeys};
 use super::probe_listener::ProbeListener;
@@ -38,6 +39,7 @@ pub async fn run(mut config: Config) -> Result<(), StartError> {
     let audit = compose::audit(&config)?;
     let keys_read = keys_file::load(&config, &access)?;
     tracing::info!("{}", in_force::credentials(&config, &keys_read));
+    BoundedCredentials::of(&config).warn(&access);
     let listening = Listening::open(&config, reload.requests())?;
     tls::key_files::warn(&config);
     let probing = ProbeListener::open(&config)?;

@@ -91,7 +91,7 @@ fn bad_quotas_are_refused_at_the_start() {
         (r#"{ holds_max = 1 }"#, "expected"),
         (r#"{ credential = "ci" }"#, "one or more"),
         (r#"{ credential = "password-1", holds_max = 1 }"#, "is no name of an API key"),
-        (r#"{ credential = "ci", holds_max = 0 }"#, "nonzero"),
+        (r#"{ credential = "ci", holds_max = 0.5 }"#, "a whole number of at least 1"),
         (r#"{ prefix = "a/", sessions_max = 3 }"#, "without sessions_max"),
         (r#"{ credential = "ci", requests_per_second = 3 }"#, "requests_per_second"),
         (

@@ -96,8 +96,8 @@ fn bad_rates_are_refused_at_the_start() {
     for (entry, word) in [
         (r#"{ credential = "ci", prefix = "a/", requests_per_second = 1 }"#, "prefix"),
         (r#"{ requests_per_second = 1 }"#, "credential"),
-        (r#"{ credential = "ci", requests_per_second = 0 }"#, "nonzero"),
-        (r#"{ credential = "ci", requests_per_second = 1, burst = 0 }"#, "nonzero"),
+        (r#"{ credential = "ci", requests_per_second = 0.5 }"#, "a whole number of at least 1"),
+        (r#"{ credential = "ci", requests_per_second = 1, burst = 0 }"#, "a whole number of at least 1"),
         (r#"{ prefix = "a/", requests_per_second = 1, holds = 3 }"#, "holds"),
         (
             r#"{ credential = "*", requests_per_second = 1 }, { credential = "*", requests_per_second = 2 }"#,

@@ -24,12 +24,11 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 static LINES: LogRateLimit = LogRateLimit::new(1);
 
-/// Which collector, and how it is spoken to.
-#[derive(Clone, Debug)]
+/// Which collector, and how it is spoken to. Its headers may hold secrets, so it cannot be printed.
+#[derive(Clone)]
 pub struct Collector {
     pub endpoint: String,
     pub is_grpc: bool,
-    /// They may hold secrets.
     pub headers: Vec<(String, String)>,
     pub files: CollectorFiles,
     /// What the spans say about this process.

@@ -11,7 +11,7 @@ mod sampling;
 mod tls;
 
 pub use export::{Collector, SpanCounts};
-pub use tls::CollectorFiles;
+pub use tls::{CollectorFiles, check as check_collector_files};
 
 use crate::base::clock::{process_age, system_time, unix_time};
 use crate::base::random::random_id;

@@ -58,6 +58,11 @@ impl CollectorTls {
     }
 }
 
+/// Whether a start could use them; else why not, beginning with the configuration key.
+pub fn check(files: &CollectorFiles) -> Result<(), String> {
+    CollectorTls::read(files).map(drop)
+}
+
 const CA: &str = "tracing.ca_file";
 const CERT: &str = "tracing.client_cert_file";
 const KEY: &str = "tracing.client_key_file";
