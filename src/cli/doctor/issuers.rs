@@ -7,9 +7,6 @@ use super::finding::Finding;
 use crate::config::Config;
 use crate::server::inspection;
 
-/// No certificate bundle, and no token, is as long as this.
-const FILE_BYTES_MAX: u64 = 4 << 20;
-
 pub fn check(config: &Config) -> Vec<Finding> {
     let files = |(key, path): (&'static str, Option<&Path>)| path.and_then(|path| of_file(key, path));
     let of_issuer = |issuer: &crate::access::oidc::IssuerSettings| {
@@ -20,7 +17,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
 }
 
 fn of_file(key: &str, path: &Path) -> Option<Finding> {
-    let error = inspection::read_named_file(path, FILE_BYTES_MAX).err()?;
+    let error = inspection::read_named_file(path, inspection::PEM_BYTES_MAX).err()?;
     Some(unreadable(&format!("access.oidc {key}"), path, &error))
 }
 

@@ -1,8 +1,10 @@
 //! `latchd doctor`: checks what a server would be started with, its machine, and the nodes of a running service. It changes
 //! nothing. Each check says what it found and what to do; one that cannot be made says why.
 
+mod answers;
 mod certificates;
 mod clocks;
+mod collector;
 mod exposition;
 mod finding;
 mod issuers;
@@ -73,6 +75,7 @@ impl Doctor {
             findings.extend(certificates::check(config, now, user));
             findings.extend(keys::check(config, now));
             findings.extend(issuers::check(config));
+            findings.extend(collector::check(config, now));
             findings.extend(machine::check(config, user));
             findings.extend(log_files::check(config));
         }

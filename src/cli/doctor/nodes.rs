@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::answers::Unanswered;
 use super::clocks::{self, Ahead};
 use super::finding::Finding;
 use super::{certificates, exposition};
-use crate::cli::connect::explain;
 use crate::client::{Client, Cluster, served_certificate};
 use crate::server::inspection;
 
-/// What one URL answered; an error is a sentence.
+/// What one URL answered.
 pub struct Report {
     pub url: String,
-    pub ready: Result<(), String>,
-    pub cluster: Result<Cluster, String>,
-    pub metrics: Result<String, String>,
+    pub ready: Result<(), Unanswered>,
+    pub cluster: Result<Cluster, Unanswered>,
+    pub metrics: Result<String, Unanswered>,
     /// `None`: its answers have no date.
     pub clock: Option<Ahead>,
     /// In DER, of https.
@@ -24,7 +24,6 @@ pub struct Report {
 
 /// Asks one URL for everything, at the same time.
 pub async fn ask(url: String, client: Client, timeout: Duration) -> Report {
-    let told = |error| explain(error).message;
     let clock = async {
         let before = inspection::unix_time().as_secs();
         let date = inspection::http_date(&client.date().await.ok()??)?;
@@ -39,9 +38,9 @@ pub async fn ask(url: String, client: Client, timeout: Duration) -> Report {
     let (ready, cluster, metrics, clock, certificate) =
         tokio::join!(client.ready(), client.cluster(), client.metrics(), clock, certificate);
     Report {
-        ready: ready.map(drop).map_err(told),
-        cluster: cluster.map_err(told),
-        metrics: metrics.map_err(told),
+        ready: ready.map(drop).map_err(Unanswered::from),
+        cluster: cluster.map_err(Unanswered::from),
+        metrics: metrics.map_err(Unanswered::from),
         clock,
         certificate,
         url,
@@ -70,11 +69,7 @@ fn of_one(report: &Report, now: u64) -> Vec<Finding> {
     let Report { url, ready, cluster, metrics, certificate, .. } = report;
     let mut findings = vec![match ready {
         Ok(()) => Finding::ok(format!("{url} ready"), "it is ready"),
-        Err(why) => Finding::error(
-            format!("{url} ready"),
-            format!("it is not ready: {why}"),
-            "look at its log; without any answer, start it or correct the URL (--url, LATCHD_URL)",
-        ),
+        Err(why) => why.of_ready(url),
     }];
     if let Some(certificate) = certificate {
         findings.extend(served(url, certificate, now));
@@ -83,13 +78,15 @@ fn of_one(report: &Report, now: u64) -> Vec<Finding> {
         Ok(cluster) => findings.extend(of_view(url, cluster)),
         // Without any answer, one line says it all.
         Err(_) if ready.is_err() && metrics.is_err() => return findings,
-        Err(why) => findings.push(Finding::unknown(format!("{url} cluster"), why, "give a credential that may see it")),
+        Err(why) => findings.push(why.finding(url, "cluster", "give a credential that may see it")),
     }
     match metrics {
         Ok(text) => findings.extend(of_metrics(url, text)),
+        // One line says it of both.
+        Err(why) if why.refuses_credential() && cluster.is_err() => {}
         Err(why) => {
             let advice = "give a credential without prefixes (--api-key-file, LATCHD_API_KEY): /metrics shows every name's numbers";
-            findings.push(Finding::unknown(format!("{url} metrics"), why, advice));
+            findings.push(why.finding(url, "metrics", advice));
         }
     }
     findings
@@ -296,18 +293,18 @@ mod tests {
 
     #[test]
     fn node_without_answer_has_one_error_and_refused_credential_is_unknown() {
-        let silent = || Err("no answer".to_owned());
+        let silent = || Unanswered::of_service("no answer");
         let dead = Report {
-            ready: silent().map(drop),
-            cluster: silent().map(|()| unreachable!()),
-            metrics: Err("x".into()),
+            ready: Err(silent()),
+            cluster: Err(silent()),
+            metrics: Err(silent()),
             clock: None,
             ..report(1, OWN, &HEALTHY)
         };
         let found = bad(&[dead]);
         assert!(found.len() == 1 && found[0].0 == Level::Error, "{found:?}");
         let refused = Report {
-            metrics: Err("a password or an API key is needed (401)".to_owned()),
+            metrics: Err(Unanswered::of_service("a password or an API key is needed (401)")),
             ..report(1, OWN, &HEALTHY[..1])
         };
         let found = bad(&[refused]);
