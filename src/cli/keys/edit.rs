@@ -17,6 +17,7 @@ use crate::config::keys_file::{KeysFile, read_to_change};
 /// Of a new file: latchd's group reads it, as it reads its configuration.
 const NEW_MODE: u32 = 0o640;
 const KEYS: &str = "keys";
+const NO_KEYS: &str = "keys = []\n";
 
 /// What is written of a new key.
 pub struct Entry<'a> {
@@ -55,7 +56,7 @@ fn parsed(path: &Path, text: &[u8]) -> Result<KeysFile, Failure> {
 }
 
 impl Editing {
-    /// `may_make`: a file that is missing begins without a key.
+    /// `may_make`: a file that is missing or empty begins without a key.
     pub fn begin(path: &Path, may_make: bool) -> Result<Editing, Failure> {
         let path = match fs::canonicalize(path) {
             Ok(path) => path,
@@ -67,11 +68,13 @@ impl Editing {
         flock(&turn, FlockOperation::LockExclusive).map_err(|error| unreadable(directory, error))?;
         let (text, before) = match read_to_change(&path) {
             Ok(text) => (text, Some(fs::metadata(&path).map_err(|error| unreadable(&path, error))?)),
-            Err(error) if may_make && error.kind() == io::ErrorKind::NotFound => (b"keys = []\n".to_vec(), None),
+            Err(error) if may_make && error.kind() == io::ErrorKind::NotFound => (NO_KEYS.into(), None),
             Err(error) => return Err(unreadable(&path, error)),
         };
-        parsed(&path, &text)?;
         let text = String::from_utf8(text).map_err(|error| unreadable(&path, error))?;
+        // Nothing was in it that a key could be added to by mistake.
+        let text = if may_make && text.trim().is_empty() { NO_KEYS.to_owned() } else { text };
+        parsed(&path, text.as_bytes())?;
         let document = text.parse().map_err(|error| unreadable(&path, error))?;
         Ok(Editing { path, document, before, _turn: turn })
     }
@@ -224,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn list_in_brackets_and_missing_file_take_a_key() {
+    fn list_in_brackets_and_missing_or_empty_file_take_a_key() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("keys.toml");
         fs::write(&path, format!("keys = [{{ name = \"a\", sha256 = \"{OLD}\", role = \"admin\" }}]\n"))
@@ -234,8 +237,18 @@ mod tests {
         let new = home.path().join("new.toml");
         add(&new, "b").expect("added");
         assert_eq!((names(&new), fs::metadata(&new).expect("there").mode() & 0o777), (vec!["b".to_owned()], NEW_MODE));
+        for empty in ["", "\n \n"] {
+            fs::write(&new, empty).expect("written");
+            assert!(remove(&new, "b").is_err());
+            add(&new, "b").expect("added");
+            assert_eq!(names(&new), ["b"]);
+        }
+        fs::write(&new, "# cut\n").expect("written");
+        assert!(add(&new, "c").expect_err("refused").message.contains("it holds no key"), "others may have been in it");
+        fs::remove_file(&new).and_then(|()| fs::write(&new, NO_KEYS)).expect("written");
         let reserved = add(&new, "anonymous").expect_err("refused").message;
         assert!(reserved.contains("may be named `anonymous`"), "{reserved}");
+        assert!(add(&new, "ci\u{200b}").expect_err("refused").message.contains("cannot be seen"));
         fs::write(&new, "keys = 7\n").expect("written");
         assert!(add(&new, "c").is_err());
         assert_eq!(fs::read_to_string(&new).expect("text"), "keys = 7\n", "a file that cannot be used stays as it is");
