@@ -196,8 +196,8 @@ fn who(context: &Context<'_>) -> Html {
         None => html.raw("<span class=\"quiet\">not logged in</span>"),
         Some(_) if !context.needs_credential => html.raw("<span class=\"quiet\">no login needed</span>"),
         Some(viewer) => {
-            html.raw("<span class=\"quiet\">").raw(role(viewer.role)).raw("</span> <bdi class=\"user\">");
-            html.text(&viewer.name).raw("</bdi>")
+            html.raw("<span class=\"quiet\">").raw(role(viewer.role)).raw("</span> <bdi class=\"user\" title=\"");
+            html.text(&viewer.name).raw("\">").text(&viewer.name).raw("</bdi>")
         }
     };
     if context.is_logged_in {

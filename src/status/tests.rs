@@ -225,7 +225,7 @@ fn reasons_of_freezes_and_claims_of_tokens_cannot_become_markup() {
     let of = QuotaOf::Prefix(HOSTILE.into());
     let used = QuotaUse { of, counted: Counted::Waiters, used: 5, limit: 2_000 };
     let page = seen_by(&viewer, |context| rights::page(&viewer, (&[], &[used]), &[rate], context));
-    assert!(!page.contains("<script>alert") && page.matches(ESCAPED).count() == 5, "{page}");
+    assert!(!page.contains("<script>alert") && page.matches(ESCAPED).count() == 6, "{page}");
     assert!(page.contains("1\u{202f}000") && page.contains("2\u{202f}000"), "{page}");
 }
 

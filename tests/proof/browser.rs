@@ -204,7 +204,8 @@ fn person_sees_what_is_stuck_and_ends_it_by_hand() {
 fn freeze_and_thaw(person: &Person<'_>, deploy: &str, hostile: &str) {
     person.open("/ui/freezes?name=deploy%2F");
     person.browser.evaluate("document.querySelector('select[name=match]').value = 'prefix'");
-    person.browser.fill("input[name=reason]", hostile);
+    let reason = format!("{hostile} {}", "x".repeat(150));
+    person.browser.fill("input[name=reason]", &reason);
     person.browser.click("form.search button");
     let asked = person.browser.wait_for_text("Reason, for the log and for others");
     assert!(asked.contains("all that start with deploy/") && asked.contains("deploy/production"), "{asked}");
@@ -214,7 +215,10 @@ fn freeze_and_thaw(person: &Person<'_>, deploy: &str, hostile: &str) {
     person.is_readable_for_all();
     person.open(deploy);
     let text = person.browser.wait_for_text("All freezes");
-    assert!(text.contains(hostile), "{text}");
+    assert!(text.contains(&reason), "{text}");
+    person.is_readable_for_all();
+    person.open("/ui/act/freeze?match=prefix&name=deploy%2F&holds=drain&for=900");
+    assert!(person.browser.wait_for_text("takes the place").contains(&reason));
     person.is_readable_for_all();
     person.act("/ui/freezes", "act/thaw", "deploy/", "done", "It is thawed");
 }
