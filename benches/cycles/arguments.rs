@@ -72,6 +72,8 @@ pub enum Part {
     Console,
     /// What many cycles leave behind on disk, and the start after them.
     History,
+    /// The lock table alone, in the process of the benchmark.
+    Apply,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

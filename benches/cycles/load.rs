@@ -74,7 +74,7 @@ pub async fn cycles(target: Target, clients: usize, window: Window) -> Measured 
 }
 
 /// What a process has used of the processors so far, in user and kernel mode.
-fn processor_time(pid: u32) -> Duration {
+pub fn processor_time(pid: u32) -> Duration {
     /// Linux reports CPU time in hundredths of a second on every architecture.
     const TICK: Duration = Duration::from_millis(10);
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the server runs");

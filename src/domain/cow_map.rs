@@ -99,6 +99,22 @@ impl<K: ShardKey, V: Clone> CowMap<K, V> {
         Arc::make_mut(shard).remove(key)
     }
 
+    /// Takes a part of a value, in one search; a value of which nothing is left is removed.
+    pub fn take_from<T>(
+        &mut self,
+        key: K,
+        take: impl FnOnce(&mut V) -> Option<T>,
+        is_empty: impl FnOnce(&V) -> bool,
+    ) -> Option<T> {
+        let Entry::Occupied(mut found) = Arc::make_mut(&mut self.shards[shard(&key)]).entry(key) else { return None };
+        let taken = take(found.get_mut());
+        if is_empty(found.get()) {
+            found.remove();
+            self.len -= 1;
+        }
+        taken
+    }
+
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let removed = self.shard_mut(key).remove(key);
         self.len -= usize::from(removed.is_some());

@@ -19,6 +19,7 @@ mod golden;
 mod golden_freezes;
 mod golden_quotas;
 mod history;
+mod history_order;
 mod idempotency;
 pub mod kit;
 mod kit_modes;

@@ -73,7 +73,17 @@ fn session_with_another_credential_is_refused_and_keeps_holds() {
         assert!(told == 5 || secret == "reader", "{secret}: {}", refused[0].text());
     }
     assert_eq!(owner.post("/v1/renew", &renew).json()["locked"], true, "nothing of it was touched");
-    assert_eq!(borrowing(&server, ADMIN, &owner).delete("/session").status, 200, "an admin may");
+    let mut admin = borrowing(&server, ADMIN, &owner);
+    assert_eq!(admin.delete("/session").status, 200, "an admin may");
+    // As after any other end by an operator, the history tells by whom.
+    let ended: Value = with(&server, ADMIN).get("/v1/history?name=part/a").json();
+    let ended = &ended["ended_holds"][0];
+    assert_eq!(
+        (&ended["end"], &ended["forced_by"]),
+        (&json!("session-closed"), &json!("command-line-key-1")),
+        "{ended}"
+    );
+    assert!(ended["reason"].as_str().is_some_and(|reason| reason.contains("DELETE of /session")), "{ended}");
 }
 
 #[test]

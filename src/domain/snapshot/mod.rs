@@ -6,9 +6,9 @@ mod records;
 mod restore;
 
 use super::codec::Format;
-use super::cow_map::{FrozenMap, SHARDS, ShardKey};
+use super::cow_map::{FrozenMap, SHARDS};
 use super::freezes::FreezesView;
-use super::history::Ring;
+use super::history::FrozenRings;
 use super::idempotency::IdempotencyRecord;
 use super::ids::{IdempotencyId, Name, SessionId};
 use super::locks::Lock;
@@ -33,7 +33,7 @@ pub struct FrozenTable {
     remembered_sizes: FrozenMap<Name, (u32, Timestamp)>,
     idempotency_keys: FrozenMap<IdempotencyId, IdempotencyRecord>,
     marks: FrozenMap<Name, Mark>,
-    history: FrozenMap<Name, Ring>,
+    history: FrozenRings,
     freezes: FreezesView,
 }
 
@@ -75,19 +75,19 @@ impl FrozenTable {
         let mut buffer = Vec::with_capacity(2 * FLUSH_BYTES);
         let format = self.format();
         self.header.put(&mut buffer, format);
-        put_all(&self.sessions, &mut buffer, out, format)?;
-        put_all(&self.remembered_sizes, &mut buffer, out, format)?;
-        put_all(&self.idempotency_keys, &mut buffer, out, format)?;
+        put_all(self.sessions.len(), self.sessions.iter(), &mut buffer, out, format)?;
+        put_all(self.remembered_sizes.len(), self.remembered_sizes.iter(), &mut buffer, out, format)?;
+        put_all(self.idempotency_keys.len(), self.idempotency_keys.iter(), &mut buffer, out, format)?;
         if format >= Format::Modes {
-            put_all(&self.marks, &mut buffer, out, format)?;
+            put_all(self.marks.len(), self.marks.iter(), &mut buffer, out, format)?;
         }
         if format >= Format::History {
-            put_all(&self.history, &mut buffer, out, format)?;
+            put_all(self.history.len(), self.history.iter(), &mut buffer, out, format)?;
         }
         if format >= Format::Freezes {
             self.freezes.put(&mut buffer, format);
         }
-        put_all(&self.locks, &mut buffer, out, format)?;
+        put_all(self.locks.len(), self.locks.iter(), &mut buffer, out, format)?;
         out.write_all(&buffer)
     }
 
@@ -122,15 +122,16 @@ impl Header {
     }
 }
 
-/// The records of a map behind their number; writes the buffer out whenever it is full.
-fn put_all<K: ShardKey + Value<Format>, V: Value<Format>>(
-    map: &FrozenMap<K, V>,
+/// Records behind their number; writes the buffer out whenever it is full.
+fn put_all<'a, K: Value<Format> + 'a, V: Value<Format> + 'a>(
+    count: usize,
+    records: impl Iterator<Item = (&'a K, &'a V)>,
     buffer: &mut Vec<u8>,
     out: &mut dyn Write,
     format: Format,
 ) -> io::Result<()> {
-    buffer.put_varint(map.len() as u64);
-    for (key, value) in map.iter() {
+    buffer.put_varint(count as u64);
+    for (key, value) in records {
         put_record(key, value, buffer, format);
         if buffer.len() >= FLUSH_BYTES {
             out.write_all(buffer)?;

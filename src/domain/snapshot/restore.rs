@@ -43,6 +43,7 @@ pub fn get_table(input: &mut Decoder) -> Result<Table, DecodeError> {
         for _ in 0..input.count(15)? {
             table.add_history(Value::get(input, format)?, Value::get(input, format)?)?;
         }
+        table.history.restored();
     }
     if format >= Format::Freezes {
         for _ in 0..input.count(7)? {
@@ -150,7 +151,7 @@ impl Table {
             return Err(DecodeError::Range);
         }
         let tokens: BTreeSet<Token> = ring.iter().map(|past| past.token).collect();
-        if tokens.len() < ring.len() || !self.history.insert(name, ring) {
+        if tokens.len() < ring.len() || !self.history.insert(&name, ring) {
             return Err(DecodeError::Twice("an ended hold"));
         }
         Ok(())

@@ -15,7 +15,7 @@ mod schema;
 use crate::access::{Identity, Role};
 use crate::audit::{Act, Action};
 use crate::domain::time::round_up_ms;
-use crate::domain::{Dialect, Refusal, SessionId};
+use crate::domain::{Dialect, Force, Refusal, SessionId};
 use crate::engine::Fault;
 use crate::http::auth::{caller, identify, may_use};
 use crate::http::connection::client;
@@ -206,11 +206,12 @@ async fn close_for(
     if !matches!(owned, Err(Fault::Refused(Refusal::SessionOfAnother))) {
         return Ok(app.engine.close_session(session).await);
     }
-    let act = Act::new(Action::EndSession).on("session", session.handle());
+    const REASON: &str = "a DELETE of /session with another credential";
+    let act = Act::new(Action::EndSession).on("session", session.handle()).because(REASON);
     let (engine, by) = (app.engine.clone(), administration::by(identity, head));
     let (actor, label) = (Arc::clone(&by.who), session.handle());
     administration::carry_out(app, by, act, None, async move {
-        engine.close_session(session).await?;
+        engine.end_session(session, Force::new(&actor, REASON)).await?;
         tracing::warn!(actor = &*actor, session = label, "{actor} closed the session {label} of another credential");
         Ok(())
     })
