@@ -1,8 +1,8 @@
 //! `make bench`: how fast latchd answers, beside a bare HTTP echo and Redis measured by the same client in the same run.
 //!
 //! Each part is a module: uncontended cycles, the same over the Redis protocol and over gRPC, modes and several names, hand-off of a contended lock, a table that holds a
-//! million locks, ten thousand freezes, the console over a hundred thousand locks, what many cycles leave
-//! behind, and the lock table alone.
+//! million locks, ten thousand freezes, the console over a hundred thousand locks, what many cycles
+//! leave behind, and the lock table alone.
 //! Every server runs in a process of its own; this binary is the load generator and, as `echo`, the bare server.
 
 #![forbid(unsafe_code)]
