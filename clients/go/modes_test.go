@@ -20,14 +20,14 @@ var _ = behaviour("shared", func(t *testing.T) {
 	must(t, err)
 	check(t, shown.Mode == "shared" && len(shown.Holders) == 1, "%+v", shown)
 	release(t, two)
-	must(t, within(t, writing, 5*time.Second).err)
+	must(t, within(t, writing).err)
 })
 
 var _ = behaviour("names", func(t *testing.T) {
 	client, other := pair(t)
-	hold := locked(t, client, "names-b", AndShared("names-a"), Lease(2*time.Second))
+	hold := locked(t, client, "names-b", AndShared("names-a"), Lease(8*time.Second))
 	check(t, hold.Name() == "names-b" && slices.Equal(hold.Names(), []string{"names-b", "names-a"}), "%v", hold.Names())
-	passed(t, hold, 2600*time.Millisecond)
+	passed(t, hold, 10*time.Second)
 	check(t, !isFree(t, other, "names-b") && !isFree(t, other, "names-a"), "one is free")
 	check(t, isFree(t, other, "names-a", Shared()), "it is not shared")
 	check(t, !isFree(t, other, "names-c", And("names-a")) && isFree(t, other, "names-c"), "one was taken alone")
@@ -48,7 +48,7 @@ var _ = behaviour("names", func(t *testing.T) {
 		}()
 	}
 	for range 4 {
-		must(t, within(t, done, 20*time.Second))
+		must(t, within(t, done))
 	}
 })
 
@@ -64,13 +64,13 @@ var _ = behaviour("weight", func(t *testing.T) {
 
 var _ = behaviour("downgrade", func(t *testing.T) {
 	client, other := pair(t)
-	hold := locked(t, client, "downgrade", Lease(2*time.Second))
+	hold := locked(t, client, "downgrade", Lease(8*time.Second))
 	first := hold.Token()
 	check(t, !isFree(t, other, "downgrade", Shared()), "it is shared")
 	must(t, hold.Downgrade(testContext(t)))
 	check(t, hold.Token() > first, "%d after %d", hold.Token(), first)
 	locked(t, other, "downgrade", Shared())
-	passed(t, hold, 2600*time.Millisecond)
+	passed(t, hold, 10*time.Second)
 	check(t, !isFree(t, other, "downgrade"), "it is not held")
 	release(t, hold)
 	mustBe(t, hold.Downgrade(testContext(t)), ErrReleased)
@@ -78,7 +78,7 @@ var _ = behaviour("downgrade", func(t *testing.T) {
 
 var _ = behaviour("upgrade", func(t *testing.T) {
 	client, other := pair(t)
-	hold, reader := locked(t, client, "upgrade", Shared(), Lease(2*time.Second)), locked(t, other, "upgrade", Shared())
+	hold, reader := locked(t, client, "upgrade", Shared(), Lease(8*time.Second)), locked(t, other, "upgrade", Shared())
 	first := hold.Token()
 	mustBe(t, hold.Upgrade(testContext(t), Wait(0)), ErrNotAcquired)
 	mustSay(t, hold.Upgrade(testContext(t), Wait(200*time.Millisecond)), "others share it")
@@ -94,9 +94,9 @@ var _ = behaviour("upgrade", func(t *testing.T) {
 	err = reader.Upgrade(testContext(t))
 	check(t, errors.Is(err, ErrRefused) || errors.Is(err, ErrWouldDeadlock), "%v", err)
 	release(t, reader)
-	must(t, within(t, upgraded, 5*time.Second))
+	must(t, within(t, upgraded))
 	check(t, hold.Token() > first, "%d after %d", hold.Token(), first)
-	passed(t, hold, 2600*time.Millisecond)
+	passed(t, hold, 10*time.Second)
 	check(t, !isFree(t, other, "upgrade", Shared()), "it is shared")
 	force(t, other, hold)
 	mustBe(t, hold.Upgrade(testContext(t)), ErrLockLost)
@@ -105,7 +105,7 @@ var _ = behaviour("upgrade", func(t *testing.T) {
 var _ = behaviour("transfer", func(t *testing.T) {
 	client, other := pair(t)
 	lostHere := OnLost(func(*Hold) { t.Error("the giver was told of a loss") })
-	hold := locked(t, client, "transfer", And("transfer-2"), Lease(2*time.Second), lostHere)
+	hold := locked(t, client, "transfer", And("transfer-2"), Lease(8*time.Second), lostHere)
 	id, err := other.SessionID(testContext(t))
 	must(t, err)
 	_, err = hold.Transfer(testContext(t), "nonsense")
@@ -124,10 +124,10 @@ var _ = behaviour("transfer", func(t *testing.T) {
 	must(t, err)
 	_, err = ParseTransferred("{}")
 	check(t, err != nil, "an empty one is read")
-	mine, err := other.Adopt(testContext(t), received, Lease(2*time.Second))
+	mine, err := other.Adopt(testContext(t), received, Lease(8*time.Second))
 	must(t, err)
 	check(t, slices.Equal(mine.Names(), []string{"transfer", "transfer-2"}) && mine.Token() == given.Token(), "%v", mine)
-	passed(t, mine, 2600*time.Millisecond)
+	passed(t, mine, 10*time.Second)
 	check(t, !isFree(t, other, "transfer-2"), "it is free")
 	release(t, mine)
 	_, err = other.Adopt(testContext(t), received)
@@ -141,12 +141,12 @@ func TestRenewalDuringATransferReportsNoLoss(t *testing.T) {
 	// The old key is worth nothing while the answer to the transfer is still on its way.
 	proxy := put(t, common, func(e *exchange) bool {
 		if e.path == "/v1/transfer" {
-			e.rest(1500 * time.Millisecond)
+			e.rest(4500 * time.Millisecond)
 		}
 		return false
 	})
 	client, other := connect(t, proxy.url), connect(t, common.url)
-	hold := locked(t, client, "passed", Lease(3*time.Second), OnLost(func(*Hold) { t.Error("told of a loss") }))
+	hold := locked(t, client, "passed", Lease(9*time.Second), OnLost(func(*Hold) { t.Error("told of a loss") }))
 	id, err := other.SessionID(testContext(t))
 	must(t, err)
 	_, err = hold.Transfer(testContext(t), id)
@@ -175,7 +175,7 @@ var _ = behaviour("deadlock", func(t *testing.T) {
 		check(t, one.Name == "right" && two.Name == "left", "%v", refused.Cycle)
 		check(t, one.HeldBy == two.WaitedForBy && two.HeldBy == one.WaitedForBy, "%v", refused.Cycle)
 		release(t, left)
-		got := within(t, crossing, 5*time.Second)
+		got := within(t, crossing)
 		must(t, got.err)
 		release(t, got.hold)
 		release(t, right)
@@ -193,7 +193,7 @@ func TestContextOfAHoldCarriesItsOwner(t *testing.T) {
 		_, err := client.Lock(ctx, "theirs")
 		mustBe(t, err, ErrWouldDeadlock)
 		release(t, hold)
-		got := within(t, waiting, 5*time.Second)
+		got := within(t, waiting)
 		must(t, got.err)
 		release(t, got.hold)
 		return nil
@@ -213,11 +213,11 @@ func TestLocksOfGoroutinesThatOnlyWaitAreNoDeadlock(t *testing.T) {
 	crossing := taking(t, other, theirs, "cross-one")
 	untilWaiting(t, client, "cross-one", 1)
 	release(t, held)
-	got := within(t, crossing, 5*time.Second)
+	got := within(t, crossing)
 	must(t, got.err)
 	release(t, got.hold)
 	release(t, two)
-	got = within(t, waiting, 5*time.Second)
+	got = within(t, waiting)
 	must(t, got.err)
 	release(t, got.hold)
 }

@@ -26,7 +26,7 @@ var _ = behaviour("frozen", func(t *testing.T) {
 		check(t, errors.As(err, &frozen) && frozen.Name == "frozen/a", "%v", err)
 		freeze := frozen.Freeze
 		check(t, freeze.Target == "frozen/" && freeze.Match == "prefix" && freeze.Reason == frozenFor, "%+v", freeze)
-		isAnHour := func(left time.Duration) bool { return left > 3590*time.Second && left < 3602*time.Second }
+		isAnHour := func(left time.Duration) bool { return left > 3500*time.Second && left < 3602*time.Second }
 		check(t, isAnHour(freeze.Remaining) && isAnHour(time.Until(freeze.Until)), "%+v", freeze)
 		said := `all names that start with "frozen/" are frozen until ` + freeze.Until.Format(time.DateTime) + " UTC: " + frozenFor
 		mustSay(t, err, said)
@@ -66,7 +66,7 @@ var _ = behaviour("frozen-wait", func(t *testing.T) {
 	}
 	check(t, strings.Count(logged.String(), frozenFor) == 1, "%s", logged)
 	common.thaw(t, "frozen-wait")
-	got := within(t, waiting, 10*time.Second)
+	got := within(t, waiting)
 	must(t, got.err)
 	release(t, got.hold)
 })
@@ -111,7 +111,7 @@ var _ = behaviour("rate", func(t *testing.T) {
 	check(t, errors.As(err, &unreachable) && unreachable.RetryAfter == time.Minute, "%v", err)
 	check(t, unreachable.Code == "rate-exceeded" && len(tired.keys("/v1/lock")) == 1, "%+v", unreachable)
 	mustSay(t, err, "at most 7 requests a second")
-	check(t, spent < 5*time.Second, "it took %v", spent)
+	check(t, spent < 15*time.Second, "it took %v", spent)
 })
 
 type spanKey struct{}
@@ -132,9 +132,13 @@ var _ = behaviour("trace", func(t *testing.T) {
 		}
 	}))
 	const span = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-	hold, err := client.Lock(context.WithValue(testContext(t), spanKey{}, span), "traced", Lease(900*time.Millisecond))
+	hold, err := client.Lock(context.WithValue(testContext(t), spanKey{}, span), "traced", Lease(8*time.Second))
 	must(t, err)
-	passed(t, hold, 400*time.Millisecond)
+	eventually(t, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(traces["/v1/renew"]) > 0
+	})
 	release(t, hold)
 	mu.Lock()
 	defer mu.Unlock()

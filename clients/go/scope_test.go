@@ -17,7 +17,7 @@ var _ = behaviour("scope", func(t *testing.T) {
 	client, other := pair(t)
 	must(t, client.Do(testContext(t), "scope", nil, func(ctx context.Context, hold *Hold) error {
 		check(t, !isFree(t, other, "scope"), "it is not held")
-		check(t, hold.Remaining() > 27*time.Second && hold.Remaining() <= 30*time.Second, "remaining %v", hold.Remaining())
+		check(t, hold.Remaining() > 15*time.Second && hold.Remaining() <= 30*time.Second, "remaining %v", hold.Remaining())
 		return hold.Check()
 	}))
 	check(t, isFree(t, other, "scope"), "it is still held")
@@ -47,7 +47,7 @@ var _ = behaviour("try", func(t *testing.T) {
 	client, other := pair(t)
 	locked(t, client, "try")
 	var err error
-	check(t, took(func() { _, err = other.TryLock(testContext(t), "try") }) < 2*time.Second, "it waited")
+	check(t, took(func() { _, err = other.TryLock(testContext(t), "try") }) < 20*time.Second, "it waited")
 	mustBe(t, err, ErrNotAcquired)
 	_, err = connect(t, "http://127.0.0.1:1").TryLock(testContext(t), "try")
 	mustBe(t, err, ErrUnreachable)
@@ -76,9 +76,9 @@ var _ = behaviour("close", func(t *testing.T) {
 	must(t, client.Close())
 	must(t, client.Close())
 	mustSay(t, hold.Check(), "closed")
-	check(t, within(t, told, 5*time.Second) == hold, "of another hold")
+	check(t, within(t, told) == hold, "of another hold")
 	mustBe(t, context.Cause(hold.Context()), ErrLockLost)
-	mustBe(t, within(t, waiting, 5*time.Second).err, ErrClosed)
+	mustBe(t, within(t, waiting).err, ErrClosed)
 	check(t, isFree(t, other, "close"), "it is still held")
 	untilWaiting(t, other, "close-2", 0)
 	mustBe(t, hold.Release(testContext(t)), ErrLockLost)
@@ -88,9 +88,9 @@ var _ = behaviour("close", func(t *testing.T) {
 	asked := make(chan bool, 1)
 	silent := connect(t, put(t, common, always("/v1/lock", func(e *exchange) { asked <- true; stall(e) })).url)
 	waiting = taking(t, silent, testContext(t), "close-3")
-	within(t, asked, 5*time.Second)
+	within(t, asked)
 	must(t, silent.Close())
-	mustBe(t, within(t, waiting, time.Second).err, ErrClosed)
+	mustBe(t, within(t, waiting).err, ErrClosed)
 })
 
 var _ = behaviour("concurrent", func(t *testing.T) {

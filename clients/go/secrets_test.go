@@ -38,9 +38,9 @@ var _ = behaviour("no-secrets", func(t *testing.T) {
 	server := start(t, "--password", password)
 	logged := &collected{}
 	log := slog.New(slog.NewJSONHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	options := []ClientOption{WithPassword(password), WithLogger(log), WithPatience(300 * time.Millisecond)}
+	options := []ClientOption{WithPassword(password), WithLogger(log), WithPatience(3 * time.Second)}
 	client, other := connect(t, server.url, options...), connect(t, server.url, options...)
-	hold := locked(t, client, "secret", Lease(2*time.Second))
+	hold := locked(t, client, "secret", Lease(8*time.Second))
 	lead, err := client.Elect(testContext(t), "secret-lead", "value")
 	must(t, err)
 	id, err := other.SessionID(testContext(t))
@@ -51,7 +51,7 @@ var _ = behaviour("no-secrets", func(t *testing.T) {
 	_, wrong := lead.Transfer(testContext(t), id)
 	server.kill()
 	_, gone := client.TryLock(testContext(t), "secret-2")
-	within(t, hold.Lost(), 5*time.Second)
+	within(t, hold.Lost())
 	released := hold.Release(testContext(t))
 	undone := client.Do(context.Background(), "secret-3", nil, nil)
 

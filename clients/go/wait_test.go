@@ -16,7 +16,7 @@ var _ = behaviour("wait", func(t *testing.T) {
 	waiting := taking(t, other, testContext(t), "wait")
 	untilWaiting(t, client, "wait", 1)
 	release(t, hold)
-	got := within(t, waiting, 2*time.Second)
+	got := within(t, waiting)
 	must(t, got.err)
 	check(t, got.hold.Token() > hold.Token(), "%d after %d", got.hold.Token(), hold.Token())
 	release(t, got.hold)
@@ -34,34 +34,41 @@ var _ = behaviour("wait-timeout", func(t *testing.T) {
 	}
 	t.Run("held", func(t *testing.T) {
 		t.Parallel()
-		mustBe(t, inTime(t, other, 3*time.Second, Wait(500*time.Millisecond)), ErrNotAcquired)
+		mustBe(t, inTime(t, other, 9*time.Second, Wait(500*time.Millisecond)), ErrNotAcquired)
 	})
 	t.Run("deadline", func(t *testing.T) {
 		t.Parallel()
-		ctx, cancel := context.WithTimeout(testContext(t), 2500*time.Millisecond)
-		defer cancel()
-		_, err := other.Lock(ctx, "wait-timeout")
-		mustBe(t, err, ErrNotAcquired)
-		mustBe(t, err, context.DeadlineExceeded)
-		mustSay(t, err, "held by ")
-		check(t, ctx.Err() == nil, "it ended late: %v", err)
+		isInTime := false
+		// A busy machine makes one attempt late, not each.
+		for attempt := 0; attempt < 5 && !isInTime; attempt++ {
+			ctx, cancel := context.WithTimeout(testContext(t), 2500*time.Millisecond)
+			_, err := other.Lock(ctx, "wait-timeout")
+			isInTime = ctx.Err() == nil
+			cancel()
+			mustBe(t, err, ErrNotAcquired)
+			mustBe(t, err, context.DeadlineExceeded)
+			if isInTime {
+				mustSay(t, err, "held by ")
+			}
+		}
+		check(t, isInTime, "it ended late each time")
 	})
 	t.Run("paused", func(t *testing.T) {
 		t.Parallel()
 		stopped := start(t)
 		stopped.pause(t)
 		silent := connect(t, stopped.url, WithPatience(time.Second))
-		err := inTime(t, silent, 4*time.Second, Wait(time.Second))
+		err := inTime(t, silent, 9*time.Second, Wait(time.Second))
 		mustBe(t, err, ErrNotAcquired)
 		mustSay(t, err, "gave no answer in time")
-		mustBe(t, inTime(t, silent, 4*time.Second, Wait(0)), ErrUnreachable)
+		mustBe(t, inTime(t, silent, 9*time.Second, Wait(0)), ErrUnreachable)
 	})
 	for how, fault := range map[string]func(*exchange){"stalls": stall, "trickles": trickle, "stops in the body": stopInBody} {
 		for _, path := range []string{"/session", "/v1/lock"} {
 			t.Run(how+path, func(t *testing.T) {
 				t.Parallel()
 				faulty := connect(t, put(t, common, always(path, fault)).url, WithPatience(2*time.Second))
-				err := inTime(t, faulty, 4*time.Second, Wait(1200*time.Millisecond))
+				err := inTime(t, faulty, 9*time.Second, Wait(1200*time.Millisecond))
 				mustBe(t, err, ErrNotAcquired)
 				mustSay(t, err, "in time")
 			})
@@ -87,7 +94,7 @@ var _ = behaviour("order", func(t *testing.T) {
 	}
 	release(t, hold)
 	for n := range 3 {
-		check(t, within(t, order, 5*time.Second) == n, "out of order")
+		check(t, within(t, order) == n, "out of order")
 	}
 })
 
@@ -126,7 +133,7 @@ var _ = behaviour("cancel", func(t *testing.T) {
 		waiting := taking(t, other, ctx, "cancel")
 		untilWaiting(t, client, "cancel", 1)
 		cancel(errBroken)
-		got := within(t, waiting, time.Second)
+		got := within(t, waiting)
 		mustBe(t, got.err, context.Canceled)
 		mustBe(t, got.err, errBroken)
 		check(t, !errors.Is(got.err, ErrNotAcquired), "wait %d: %v", n, got.err)
@@ -138,7 +145,7 @@ var _ = behaviour("cancel", func(t *testing.T) {
 		return shown.QueueLength > 0
 	})
 	release(t, hold)
-	must(t, within(t, third, 3*time.Second).err)
+	must(t, within(t, third).err)
 })
 
 func TestWaitOutlastsTheLongestWaitOfTheService(t *testing.T) {
@@ -169,11 +176,11 @@ func TestWaitOutlastsTheLongestWaitOfTheService(t *testing.T) {
 func TestLateGrantHasItsWholeLease(t *testing.T) {
 	t.Parallel()
 	client, other := pair(t)
-	kept := locked(t, client, "late-grant", Lease(2*time.Second))
-	time.AfterFunc(1500*time.Millisecond, func() { _ = client.Close() })
-	got, err := other.Lock(testContext(t), "late-grant", Wait(20*time.Second), Lease(2*time.Second))
+	kept := locked(t, client, "late-grant", Lease(8*time.Second))
+	time.AfterFunc(6*time.Second, func() { _ = client.Close() })
+	got, err := other.Lock(testContext(t), "late-grant", Wait(20*time.Second), Lease(8*time.Second))
 	must(t, err)
-	check(t, got.Remaining() > 1500*time.Millisecond, "%v: counted from before the wait", got.Remaining())
+	check(t, got.Remaining() > 3*time.Second, "%v: counted from before the wait", got.Remaining())
 	mustBe(t, kept.Check(), ErrLockLost)
 	release(t, got)
 }
@@ -191,7 +198,7 @@ func TestCancelledGrantIsGivenBack(t *testing.T) {
 		return len(shown.Holders) == 1
 	})
 	cancel()
-	mustBe(t, within(t, waiting, time.Second).err, context.Canceled)
+	mustBe(t, within(t, waiting).err, context.Canceled)
 	got, err := other.Lock(testContext(t), "unheard", Wait(3*time.Second))
 	must(t, err)
 	release(t, got)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::lexer::{code_of, is_word};
-use super::{LINES_PER_FILE, LINES_PER_FUNCTION, NOT_IN_DOMAIN, NOTES, OPEN, RESERVED, ROOMS};
+use super::{ALONE, LINES_PER_FILE, LINES_PER_FUNCTION, NOT_IN_DOMAIN, NOTES, OPEN, RESERVED, ROOMS, STOPWATCH_MS_MIN};
 
 /// One file: its path from the top of the repository, its text, and its text without comments and literals.
 pub struct Source {
@@ -44,7 +44,7 @@ impl Source {
 
 /// Every complaint about one file.
 pub fn all(source: &Source) -> Vec<String> {
-    [imports, reserved, purity, notes, sizes, heading].iter().flat_map(|check| check(source)).collect()
+    [imports, reserved, purity, notes, sizes, heading, stopwatches].iter().flat_map(|check| check(source)).collect()
 }
 
 /// Imports that the table of rooms does not allow.
@@ -135,6 +135,37 @@ pub fn purity(source: &Source) -> Vec<String> {
     }
     let found = NOT_IN_DOMAIN.iter().flat_map(|word| words(&source.code, word).into_iter().map(move |at| (at, word)));
     found.map(|(offset, word)| source.complain(offset, &format!("the domain is pure: no {word}"))).collect()
+}
+
+/// Assertions that something took less than a time in which a busy machine may do nothing at all.
+pub fn stopwatches(source: &Source) -> Vec<String> {
+    if !source.path.starts_with("tests/") || ALONE.iter().any(|place| source.path.starts_with(place)) {
+        return Vec::new();
+    }
+    let mut complaints = Vec::new();
+    for (offset, _) in source.code.match_indices("assert!(") {
+        let condition: &str = source.code[offset..].split([';', ',']).next().unwrap_or_default();
+        let Some((spent, bound)) = condition.split_once(" < ").or_else(|| condition.split_once(" <= ")) else {
+            continue;
+        };
+        let is_spent = spent.ends_with("elapsed()") || spent.ends_with("took");
+        if is_spent && literal_ms(bound).is_some_and(|bound_ms| bound_ms < STOPWATCH_MS_MIN) {
+            complaints.push(source.complain(offset, "a busy machine takes longer: await an event, or in_time.rs"));
+        }
+    }
+    complaints
+}
+
+/// The first `Duration` that is written out, in milliseconds.
+fn literal_ms(text: &str) -> Option<u64> {
+    if text.contains('+') {
+        return None;
+    }
+    let number = |unit: &str| {
+        let after = text.split_once(unit)?.1;
+        after.split(')').next()?.replace('_', "").parse::<u64>().ok()
+    };
+    number("from_millis(").or_else(|| number("from_secs(").map(|seconds| seconds * 1000))
 }
 
 /// Notes to oneself, also in comments and literals.

@@ -68,6 +68,25 @@ fn notes_are_seen_in_comments() {
 }
 
 #[test]
+fn stopwatches_of_busy_tests_are_seen() {
+    for text in [
+        "assert!(begun.elapsed() < Duration::from_secs(5), \"{took:?}\");",
+        "assert!(took <= Duration::from_millis(1_500));",
+        "assert!(ended.status.success() && begun.elapsed() < std::time::Duration::from_secs(5));",
+    ] {
+        assert_eq!(complaints(checks::stopwatches, "tests/cli/health.rs", text), 1, "{text}");
+        assert_eq!(complaints(checks::stopwatches, "tests/cluster/removal.rs", text), 0, "{text}");
+    }
+    for text in [
+        "assert!(begun.elapsed() < Duration::from_secs(20));",
+        "assert!(begun.elapsed() < PATIENCE);",
+        "assert!(begun.elapsed() >= Duration::from_millis(300));",
+    ] {
+        assert_eq!(complaints(checks::stopwatches, "tests/cli/health.rs", text), 0, "{text}");
+    }
+}
+
+#[test]
 fn long_files_and_functions_are_seen() {
     let long_file = "//! x\n".repeat(401);
     assert_eq!(complaints(checks::sizes, "src/cli/serve.rs", &long_file), 1);

@@ -94,12 +94,12 @@ func TestJobRunsOnOneOfTwoSchedulersAndKeepsItsLock(t *testing.T) {
 	t.Parallel()
 	runs := make(chan string, 4)
 	for _, who := range []string{"one", "two"} {
-		locker := Locker{Client: connect(t), Prefix: "job/", Keep: 800 * time.Millisecond, Options: latchd.Options{latchd.Lease(time.Second)}}
+		locker := Locker{Client: connect(t), Prefix: "job/", Keep: 8 * time.Second, Options: latchd.Options{latchd.Lease(10 * time.Second)}}
 		schedule(t, func() { runs <- who }, gocron.WithDistributedLocker(locker))
 	}
 	await(t, runs)
 	other := connect(t)
-	hold, err := other.Lock(context.Background(), "job/nightly", latchd.Wait(10*time.Second))
+	hold, err := other.Lock(context.Background(), "job/nightly", latchd.Wait(50*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,9 +125,9 @@ func TestJobRunsOnOneOfTwoSchedulersAndKeepsItsLock(t *testing.T) {
 func TestJobRunsWhereTheElectorLeadsAndThenAtTheNextLeader(t *testing.T) {
 	t.Parallel()
 	client := connect(t)
-	first := NewElector(client, "schedulers", "one", latchd.Lease(2*time.Second))
+	first := NewElector(client, "schedulers", "one", latchd.Lease(8*time.Second))
 	until(t, func() bool { return first.IsLeader(context.Background()) == nil })
-	second := NewElector(connect(t), "schedulers", "two", latchd.Lease(2*time.Second))
+	second := NewElector(connect(t), "schedulers", "two", latchd.Lease(8*time.Second))
 	defer second.Close()
 	if err := second.IsLeader(context.Background()); !errors.Is(err, ErrNotLeader) {
 		t.Fatal(err)
@@ -166,14 +166,14 @@ func await(t *testing.T, from <-chan string) {
 	t.Helper()
 	select {
 	case <-from:
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it did not run in 15 s")
 	}
 }
 
 func until(t *testing.T, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it did not come to be in 15 s")
 		}

@@ -63,7 +63,7 @@ class Server:
         wanted = {"name": name, "lock_timeout_seconds": 0.05, "lock_delay_seconds": delay}
         assert self._ask("POST", "/v1/lock", wanted, {"Cookie": f"ldlm-session={session}"})["locked"]
         listing = f"/v1/locks?{urllib.parse.urlencode({'name': name})}"
-        while not self._ask("GET", listing)["locks"][0].get("delayed_for_seconds"):
+        while not any(lock.get("delayed_for_seconds") for lock in self._ask("GET", listing)["locks"]):
             time.sleep(0.01)
 
     def _ask(

@@ -16,8 +16,8 @@ from latchd.aio import AsyncClient, AsyncHold
 
 @pytest.mark.row("shared")
 async def test_readers_share_and_a_writer_waits_for_both(aclient: AsyncClient, aother: AsyncClient) -> None:
-    one = await aclient.read_lock("a-report", wait=0)
-    two = await aother.lock("a-report", wait=0, mode="shared")
+    one = await aclient.read_lock("a-report", wait=10)
+    two = await aother.lock("a-report", wait=10, mode="shared")
     waiting = asyncio.ensure_future(asyncio.create_task(_take(aother, "a-report")))
     await until_waiting(aclient, "a-report", 1)
     await one.release()
@@ -33,11 +33,11 @@ async def _take(client: AsyncClient, name: str) -> None:
 
 @pytest.mark.row("names")
 async def test_several_locks_are_one_hold(aclient: AsyncClient, aother: AsyncClient) -> None:
-    async with aclient.lock(["a-b", ("a-a", "shared")], wait=0) as hold:
+    async with aclient.lock(["a-b", ("a-a", "shared")], wait=10) as hold:
         assert (hold.name, hold.names) == ("a-b", ("a-b", "a-a"))
         assert await aother.try_lock("a-b") is None and await aother.try_lock(("a-c", "a-a")) is None
         assert await aother.show("a-c") is None, "none of them was taken"
-        async with aother.read_lock("a-a", wait=0):
+        async with aother.read_lock("a-a", wait=10):
             pass
     both = (["a-x", "a-y"], ["a-y", "a-x"])
     await asyncio.gather(*(_take_often(client, names) for client, names in zip((aclient, aother), both)))
@@ -51,27 +51,27 @@ async def _take_often(client: AsyncClient, names: list[str]) -> None:
 
 @pytest.mark.row("weight")
 async def test_weight_takes_that_many_places(aclient: AsyncClient, aother: AsyncClient) -> None:
-    async with aclient.lock("a-memory", wait=0, size=4, weight=3):
+    async with aclient.lock("a-memory", wait=10, size=4, weight=3):
         assert await aother.try_lock("a-memory", size=4, weight=2) is None
-        async with aother.lock("a-memory", wait=0, size=4):
+        async with aother.lock("a-memory", wait=10, size=4):
             pass
 
 
 @pytest.mark.row("downgrade")
 async def test_downgrade_lets_readers_in_under_a_new_token(aclient: AsyncClient, aother: AsyncClient) -> None:
-    async with aclient.lock("a-table", wait=0) as hold:
+    async with aclient.lock("a-table", wait=10) as hold:
         first = hold.fencing_token
         await hold.downgrade()
         assert hold.fencing_token > first
-        async with aother.read_lock("a-table", wait=0):
+        async with aother.read_lock("a-table", wait=10):
             shown = await aother.show("a-table")
             assert shown and hold.fencing_token in {holder.fencing_token for holder in shown.holders}
 
 
 @pytest.mark.row("upgrade")
 async def test_upgrade_waits_to_be_alone(aclient: AsyncClient, aother: AsyncClient) -> None:
-    async with aclient.read_lock("a-table-2", wait=0) as hold:
-        reader = await aother.read_lock("a-table-2", wait=0)
+    async with aclient.read_lock("a-table-2", wait=10) as hold:
+        reader = await aother.read_lock("a-table-2", wait=10)
         first = hold.fencing_token
         with pytest.raises(NotAcquired, match="others share it"):
             await hold.upgrade(wait=0.1)
@@ -91,7 +91,7 @@ async def test_hold_stays_shared_where_nobody_waits_for_its_upgrade(shared: Serv
         return iter(late) if path == "/v1/upgrade" else None
 
     with Between(shared, answer) as between:
-        async with AsyncClient(between.url) as client, client.read_lock("a-not-upgraded", wait=0) as hold:
+        async with AsyncClient(between.url) as client, client.read_lock("a-not-upgraded", wait=10) as hold:
             upgrading = asyncio.create_task(hold.upgrade(wait=20))
             while (shown := await aother.show("a-not-upgraded")) is None or shown.mode == "shared":
                 await asyncio.sleep(0.01)
@@ -104,14 +104,14 @@ async def test_hold_stays_shared_where_nobody_waits_for_its_upgrade(shared: Serv
 @pytest.mark.row("transfer")
 async def test_transferred_hold_goes_on_in_the_other_session(aclient: AsyncClient, aother: AsyncClient) -> None:
     told: list[AsyncHold] = []
-    hold = await aclient.lock("a-job", wait=0, lease=1, on_lost=told.append)
+    hold = await aclient.lock("a-job", wait=10, lease=4, on_lost=told.append)
     given = await hold.transfer(await aother.session_id())
     assert given.fencing_token > hold.fencing_token
     await hold.release()
     await aclient.close()
-    async with aother.adopt(given, lease=1) as mine:
+    async with aother.adopt(given, lease=4) as mine:
         assert (mine.name, mine.fencing_token) == ("a-job", given.fencing_token)
-        assert not await mine.wait_lost(1.3)
+        assert not await mine.wait_lost(5.5)
     assert not told and not hold.lost
     with pytest.raises(LockLost, match="before it was taken up"):
         await aother.adopt(given)
@@ -126,10 +126,10 @@ async def test_deadlock_of_tasks_is_refused_with_its_cycle(
     left, right = f"a-left-{is_same_client}", f"a-right-{is_same_client}"
 
     async def take_both() -> None:
-        async with others.lock(right, wait=0), others.lock(left, wait=20):
+        async with others.lock(right, wait=10), others.lock(left, wait=20):
             pass
 
-    async with aclient.lock(left, wait=0):
+    async with aclient.lock(left, wait=10):
         waiting = asyncio.create_task(take_both())
         await until_waiting(aclient, left, 1)
         with pytest.raises(WouldDeadlock, match=f"waits for '{right}'") as refused:
@@ -141,7 +141,7 @@ async def test_deadlock_of_tasks_is_refused_with_its_cycle(
 @pytest.mark.row("election")
 async def test_leader_is_known_until_it_resigns(aclient: AsyncClient, aother: AsyncClient) -> None:
     assert await aother.leader("a-primary") is None
-    async with aclient.elect("a-primary", "web-1:80", wait=0) as lead:
+    async with aclient.elect("a-primary", "web-1:80", wait=10) as lead:
         found = await aother.leader("a-primary")
         assert found and (found.value, found.fencing_token) == ("web-1:80", lead.fencing_token)
         assert 0 < found.reliable_for_seconds <= 1
@@ -155,7 +155,7 @@ async def test_leader_is_known_until_it_resigns(aclient: AsyncClient, aother: As
 
 @pytest.mark.row("election-value")
 async def test_leader_changes_its_value(aclient: AsyncClient, aother: AsyncClient) -> None:
-    async with aclient.elect("a-value", "one", wait=0) as lead:
+    async with aclient.elect("a-value", "one", wait=10) as lead:
         await lead.set_value("two")
         found = await aother.leader("a-value")
         assert lead.value == "two" and found and found.value == "two"

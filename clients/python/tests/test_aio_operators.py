@@ -64,7 +64,7 @@ async def test_retry_that_the_service_wants_too_late_is_not_made(shared: Server)
             with pytest.raises(Unreachable, match="at most 7 requests a second") as refused:
                 await client.lock("a-slow", wait=20)
         assert (refused.value.retry_after_seconds, refused.value.code) == (60, "rate-exceeded")
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15
 
 
 @pytest.mark.row("trace")

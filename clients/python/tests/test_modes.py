@@ -23,7 +23,7 @@ def outlast_lease(hold: Hold) -> None:
 
 @pytest.mark.row("shared")
 def test_readers_share_and_a_writer_waits_for_both(client: Client, other: Client, shared: Server) -> None:
-    with client.read_lock("report", wait=0) as one, other.lock("report", wait=0, mode="shared") as two:
+    with client.read_lock("report", wait=10) as one, other.lock("report", wait=10, mode="shared") as two:
         shown = client.show("report")
         assert shown and shown.mode == "shared" and len(shown.holders) == 2
         with pytest.raises(NotAcquired) as refused:
@@ -40,17 +40,17 @@ def test_readers_share_and_a_writer_waits_for_both(client: Client, other: Client
 
 @pytest.mark.row("names")
 def test_several_locks_are_one_hold(client: Client, other: Client) -> None:
-    with client.lock(["b", ("a", "shared")], wait=0, lease=1) as hold:
+    with client.lock(["b", ("a", "shared")], wait=10, lease=4) as hold:
         assert (hold.name, hold.names) == ("b", ("b", "a"))
         outlast_lease(hold)
         assert other.try_lock("b") is None and other.try_lock(("c", "a")) is None
-        other.read_lock("a", wait=0).release()
+        other.read_lock("a", wait=10).release()
         with pytest.raises(NotAcquired) as refused:
             other.lock(["c", "b"], wait=0)
         assert refused.value.name == "b" and refused.value.holders[0].fencing_token == hold.fencing_token
-    with other.lock(("a", "b", "c"), wait=0) as all_of_them:
+    with other.lock(("a", "b", "c"), wait=10) as all_of_them:
         assert all_of_them.fencing_token > hold.fencing_token
-    other.lock(["a"], wait=0).release()
+    other.lock(["a"], wait=10).release()
 
 
 @pytest.mark.row("names")
@@ -68,18 +68,18 @@ def test_several_locks_in_opposite_orders_never_block_each_other(shared: Server)
 
 @pytest.mark.row("weight")
 def test_weight_takes_that_many_places(client: Client, other: Client) -> None:
-    with client.lock("memory", wait=0, size=4, weight=3):
+    with client.lock("memory", wait=10, size=4, weight=3):
         assert other.try_lock("memory", size=4, weight=2) is None
-        other.lock("memory", wait=0, size=4).release()
+        other.lock("memory", wait=10, size=4).release()
         with pytest.raises(Refused, match="weight must be a whole number from 1 to the size, 4"):
             other.lock("memory", wait=0, size=4, weight=5)
 
 
 def test_lock_delay_follows_a_loss_and_no_release(server: Server) -> None:
     with Client(server.url) as lost, Client(server.url) as other:
-        other.lock("slow", wait=0, lock_delay=60).release()
+        other.lock("slow", wait=10, lock_delay=60).release()
         begun = time.monotonic()
-        hold = lost.lock("slow", wait=0, lease=1, lock_delay=1.5)
+        hold = lost.lock("slow", wait=10, lease=1, lock_delay=1.5)
         hold._keeper.ended.set()  # It is not renewed, as if its process had been killed.
         with other.lock("slow", wait=20):
             assert time.monotonic() - begun >= 2.5, "the lease and the delay"
@@ -87,12 +87,12 @@ def test_lock_delay_follows_a_loss_and_no_release(server: Server) -> None:
 
 @pytest.mark.row("downgrade")
 def test_downgrade_lets_readers_in_and_goes_on_under_a_new_token(client: Client, other: Client) -> None:
-    with client.lock("table", wait=0, lease=1) as hold:
+    with client.lock("table", wait=10, lease=4) as hold:
         first = hold.fencing_token
         assert other.try_lock("table", mode="shared") is None
         hold.downgrade()
         assert hold.fencing_token > first
-        with other.read_lock("table", wait=0):
+        with other.read_lock("table", wait=10):
             outlast_lease(hold)
             shown = other.show("table")
             assert shown and hold.fencing_token in {holder.fencing_token for holder in shown.holders}
@@ -101,8 +101,8 @@ def test_downgrade_lets_readers_in_and_goes_on_under_a_new_token(client: Client,
 
 @pytest.mark.row("upgrade")
 def test_upgrade_waits_to_be_alone_and_goes_on_under_a_new_token(client: Client, other: Client) -> None:
-    with client.read_lock("table-2", wait=0, lease=1) as hold, concurrent.futures.ThreadPoolExecutor() as pool:
-        reader = other.read_lock("table-2", wait=0)
+    with client.read_lock("table-2", wait=10, lease=4) as hold, concurrent.futures.ThreadPoolExecutor() as pool:
+        reader = other.read_lock("table-2", wait=10)
         first = hold.fencing_token
         with pytest.raises(NotAcquired, match="others share it"):
             hold.upgrade(wait=0)
@@ -118,7 +118,7 @@ def test_upgrade_waits_to_be_alone_and_goes_on_under_a_new_token(client: Client,
         assert hold.fencing_token > first
         outlast_lease(hold)
         assert other.try_lock("table-2", mode="shared") is None
-        hold.upgrade(wait=0)
+        hold.upgrade(wait=10)
     with pytest.raises(RuntimeError, match="released"):
         hold.upgrade(wait=0)
     with client.lock("pool-2", wait=0, size=2) as counted, pytest.raises(Refused, match="409"):
@@ -152,12 +152,12 @@ def test_change_of_a_hold_that_was_ended_loses_it(server: Server, change: str) -
 @pytest.mark.row("transfer")
 def test_transferred_hold_goes_on_in_the_other_session(client: Client, other: Client) -> None:
     told: list[Hold] = []
-    hold = client.lock(["job", "disk"], wait=0, lease=1, on_lost=told.append)
+    hold = client.lock(["job", "disk"], wait=10, lease=4, on_lost=told.append)
     given = hold.transfer(other.session_id())
     assert given.fencing_token > hold.fencing_token and given.key not in repr(given)
     hold.release()
     client.close()
-    with other.adopt(given, lease=1) as mine:
+    with other.adopt(given, lease=4) as mine:
         assert (mine.names, mine.fencing_token) == (("job", "disk"), given.fencing_token)
         outlast_lease(mine)
         shown = other.show("disk")
@@ -168,7 +168,7 @@ def test_transferred_hold_goes_on_in_the_other_session(client: Client, other: Cl
 
 
 def test_transfer_to_nobody_leaves_the_hold(client: Client, other: Client) -> None:
-    with client.lock("kept", wait=0) as hold:
+    with client.lock("kept", wait=10) as hold:
         with pytest.raises(Refused, match="400"):
             hold.transfer("nonsense")
         with pytest.raises(Refused):
@@ -184,11 +184,11 @@ def test_renewal_during_a_transfer_reports_no_loss(shared: Server, other: Client
     def answer(path: str, status: int, content: bytes) -> Iterator[bytes | float] | None:
         if path == "/v1/renew":
             renewals.append(content)
-        late: list[bytes | float] = [1.0, wire(status, content)]
+        late: list[bytes | float] = [4.0, wire(status, content)]
         return iter(late) if path == "/v1/transfer" else None
 
     with Between(shared, answer) as between, Client(between.url) as client:
-        hold = client.lock("passed", wait=0, lease=1.5, on_lost=told.append)
+        hold = client.lock("passed", wait=10, lease=6, on_lost=told.append)
         hold.transfer(other.session_id())
         assert any(b'"locked":false' in content for content in renewals), "it was renewed meanwhile"
         hold.release()
@@ -202,10 +202,10 @@ def test_deadlock_of_threads_is_refused_with_its_cycle(client: Client, other: Cl
     left, right = f"left-{is_same_client}", f"right-{is_same_client}"
 
     def take_both() -> None:
-        with others.lock(right, wait=0), others.lock(left, wait=20):
+        with others.lock(right, wait=10), others.lock(left, wait=20):
             pass
 
-    with client.lock(left, wait=0) as hold, concurrent.futures.ThreadPoolExecutor() as pool:
+    with client.lock(left, wait=10) as hold, concurrent.futures.ThreadPoolExecutor() as pool:
         waiting = pool.submit(take_both)
         until_waiting(client, left, 1)
         with pytest.raises(WouldDeadlock, match=f"waits for '{right}'") as refused:
@@ -220,8 +220,8 @@ def test_deadlock_of_threads_is_refused_with_its_cycle(client: Client, other: Cl
 
 def test_threads_of_one_client_that_only_wait_are_no_deadlock(client: Client, other: Client) -> None:
     one, two = "thread-one", "thread-two"
-    held = client.lock(one, wait=0)
-    with concurrent.futures.ThreadPoolExecutor() as pool, other.lock(two, wait=0):
+    held = client.lock(one, wait=10)
+    with concurrent.futures.ThreadPoolExecutor() as pool, other.lock(two, wait=10):
         waiting = pool.submit(client.lock, two, wait=20)
         until_waiting(client, two, 1)
         crossing = pool.submit(other.lock, one, wait=20)
@@ -286,7 +286,7 @@ def test_older_service_has_no_upgrade(shared: Server) -> None:
 def test_own_lock_of_several_is_a_deadlock_with_oneself(
     client: Client, other: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with client.lock(["outer", "beside"], wait=0) as hold, client.read_lock("read", wait=0) as read:
+    with client.lock(["outer", "beside"], wait=10) as hold, client.read_lock("read", wait=10) as read:
         monkeypatch.setenv("LATCHD_LOCK_NAME", "outer")
         monkeypatch.setenv("LATCHD_LOCK_NAMES", '["outer","beside","read"]')
         monkeypatch.setenv("LATCHD_FENCING_TOKEN", str(hold.fencing_token))

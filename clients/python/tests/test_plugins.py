@@ -105,7 +105,7 @@ def test_tooz_elects_one_leader_and_the_next_after_it(coordinators: tuple[Latchd
     assert told == [b"one"] and two.get_leader(b"group").get() == b"one"
     assert not two.stand_down_group_leader(b"group") and one.stand_down_group_leader(b"group")
     # Nobody else is elected for as long as the answer above is reliable, which is a second at most.
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while len(told) < 2 and time.monotonic() < end:
         time.sleep(0.05)
         two.run_watchers()
@@ -125,7 +125,7 @@ def test_tooz_lock_waits_shares_and_tells_its_token(coordinators: tuple[LatchdDr
     assert two.acquire() and two.fencing_token > first and two.acquired
     waiting = threading.Timer(0.2, two.release)
     waiting.start()
-    assert one.acquire(timeout=5)
+    assert one.acquire(timeout=30)
     waiting.join()
     assert one.release()
     with pytest.raises(tooz.ToozError, match="not held"):
@@ -193,17 +193,17 @@ def test_lock_of_celery_once_is_released_by_another_process(shared: Server, clie
         once.Latchd(settings).raise_or_lock("k", timeout=60)
     script = f"from latchd.plugins.celery_once import Latchd; print(Latchd({settings!r}).clear_lock('k'))"
     environment = {**os.environ, "PYTHONPATH": str(_PROJECT / "src")}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=100)
     assert done.stdout == "1\n", done.stderr
     assert client.show("k") is None and once.Latchd(settings).clear_lock("k") == 0
 
 
 def test_lock_of_celery_once_ends_with_its_timeout_and_is_waited_for(server: Server) -> None:
     backend = once.Latchd({"url": server.url})
-    backend.raise_or_lock("timed", timeout=0.7)
     begun = time.monotonic()
-    once.Latchd({"url": server.url, "blocking": True, "blocking_timeout": 5}).raise_or_lock("timed", timeout=60)
-    assert 0.4 < time.monotonic() - begun < 3
+    backend.raise_or_lock("timed", timeout=0.7)
+    once.Latchd({"url": server.url, "blocking": True, "blocking_timeout": 30}).raise_or_lock("timed", timeout=60)
+    assert 0.7 <= time.monotonic() - begun < 25
     with pytest.raises(AlreadyQueued):
         backend.raise_or_lock("timed", timeout=60)
     assert backend.clear_lock("timed") == 1

@@ -13,7 +13,7 @@ beside("elections", () => {
     await using client = new Client(url);
     await using other = new Client(url);
     assert.equal(await other.leader("primary"), null);
-    const lead = await client.elect("primary", "web-1:80", { waitMs: 10_000, leaseMs: 2000 });
+    const lead = await client.elect("primary", "web-1:80", { waitMs: 10_000, leaseMs: 8000 });
     const found = await other.leader("primary");
     assert.deepEqual([found?.value, found?.fencingToken], ["web-1:80", lead.fencingToken]);
     assert.ok(found && found.reliableForMs > 0 && found.reliableForMs <= 1000);
@@ -23,7 +23,7 @@ beside("elections", () => {
     );
     const waiting = other.elect("primary", "web-2:80", { waitMs: 20_000 });
     await untilWaiting(client, "primary", 1);
-    assert.ok(!(await isLostWithin(lead, 2600)), "it is renewed");
+    assert.ok(!(await isLostWithin(lead, 10_000)), "it is renewed");
     await lead.release();
     const following = await waiting;
     assert.equal(found.reliableForMs, 0, "nobody else is elected while an answer is reliable");
@@ -51,7 +51,7 @@ beside("elections", () => {
     let told = 0;
     const lead = await client.elect("ended", "one", { leaseMs: 3000, onLost: () => told++ });
     await force(server, "ended");
-    assert.ok(await isLostWithin(lead, 5000));
+    assert.ok(await isLostWithin(lead, 60_000));
     await until(() => told === 1);
     const asked = await client.elect("ended", "two", { leaseMs: 60_000 });
     await force(server, "ended");

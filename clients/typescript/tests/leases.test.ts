@@ -26,8 +26,8 @@ beside("leases", () => {
     const { url } = await shared();
     await using client = new Client(url);
     await using other = new Client(url);
-    await using hold = await client.lock("renewal", { leaseMs: 2000 });
-    assert.ok(!(await isLostWithin(hold, 4500)));
+    await using hold = await client.lock("renewal", { leaseMs: 8000 });
+    assert.ok(!(await isLostWithin(hold, 12_000)));
     assert.equal(await other.tryLock("renewal"), null);
   });
 
@@ -39,13 +39,13 @@ beside("leases", () => {
       assert.ok(roomy.remainingMs <= 28_500, "clocks may differ a little");
       const told: Hold[] = [];
       const begun = performance.now();
-      const hold = await client.lock("deadline", { leaseMs: 2000, onLost: (lost) => told.push(lost) });
+      const hold = await client.lock("deadline", { leaseMs: 8000, onLost: (lost) => told.push(lost) });
       await (how === "killed" ? server.kill() : server.pause());
       assert.ok(!hold.lost && hold.remainingMs > 500);
-      assert.ok(await isLostWithin(hold, 10_000));
+      assert.ok(await isLostWithin(hold, 60_000));
       const took = performance.now() - begun;
       // A busy machine may wake this late, but not change when the answer to `lost` turns.
-      assert.ok(took > 1000 && took < 4000, `${took} ms`);
+      assert.ok(took > 4000 && took < 25_000, `${took} ms`);
       assert.ok(hold.signal.reason instanceof LockLost && hold.remainingMs === 0);
       assert.throws(() => hold.check(), /could not be renewed/);
       await until(() => told.length === 1);
@@ -61,7 +61,7 @@ beside("leases", () => {
     await using hold = await client.lock("told late", { leaseMs: 30_000 });
     assert.equal(between.keys("/v1/lock").length, 2);
     const left = hold.remainingMs + hold.leaseMs / 20;
-    assert.ok(left > 25_000 && left < 29_100, `${left} ms: the first answer left the server a second ago`);
+    assert.ok(left > 15_000 && left < 29_100, `${left} ms: the first answer left the server a second ago`);
   });
 
   behaviour("late-answer", "time that the answer was under way counts as lease", async () => {
@@ -130,13 +130,13 @@ beside("leases", () => {
   });
 
   test("hold is lost before its session would end", async () => {
-    await using server = await Server.start({ environment: { LATCHD_SESSIONS_IDLE_TIMEOUT: "3s" } });
+    await using server = await Server.start({ environment: { LATCHD_SESSIONS_IDLE_TIMEOUT: "9s" } });
     const client = new Client(server.url, quiet);
     const hold = await client.lock("long", { leaseMs: 3_600_000 });
-    assert.ok(!(await isLostWithin(hold, 4000)), "renewed in time for the session");
-    assert.ok(hold.remainingMs < 3000, "ends when the session does if it hears nothing more");
+    assert.ok(!(await isLostWithin(hold, 11_000)), "renewed in time for the session");
+    assert.ok(hold.remainingMs < 9000, "ends when the session does if it hears nothing more");
     await server.kill();
-    assert.ok(await isLostWithin(hold, 6000));
+    assert.ok(await isLostWithin(hold, 60_000));
   });
 
   test("grant after a long wait has its whole lease", async () => {
@@ -144,12 +144,12 @@ beside("leases", () => {
     await using client = new Client(url);
     await using other = new Client(url);
     const kept = await client.lock("late grant");
-    const waiting = other.lock("late grant", { leaseMs: 4000 });
+    const waiting = other.lock("late grant", { leaseMs: 9000 });
     await untilWaiting(client, "late grant", 1);
-    await rest(2000);
+    await rest(5000);
     await kept.release();
     await using hold = await waiting;
-    assert.ok(hold.remainingMs > 2000, `${hold.remainingMs} ms: counted from the renewal, not from before the wait`);
+    assert.ok(hold.remainingMs > 4500, `${hold.remainingMs} ms: counted from the renewal, not from before the wait`);
   });
 
   test("process that holds a lock and has nothing to do ends", async () => {
@@ -157,9 +157,9 @@ beside("leases", () => {
     await using other = new Client(url);
     const script = `
       import { Client } from ${JSON.stringify(fileURLToPath(new URL("../dist/index.js", import.meta.url)))};
-      const hold = await new Client(${JSON.stringify(url)}).lock("left behind", { leaseMs: 60_000 });
+      const hold = await new Client(${JSON.stringify(url)}).lock("left behind", { leaseMs: 600_000 });
       console.log(hold.fencingToken);`;
-    const node = [process.execPath, ["--input-type=module", "--eval", script], { env: environment(), timeout: 20_000 }] as const;
+    const node = [process.execPath, ["--input-type=module", "--eval", script], { env: environment(), timeout: 100_000 }] as const;
     const { stdout } = await promisify(execFile)(...node);
     assert.equal((await other.show("left behind"))?.holders[0]?.fencingToken, Number(stdout));
   });
@@ -170,12 +170,12 @@ beside("leases", () => {
       import { once } from "node:events";
       import { Client } from ${JSON.stringify(fileURLToPath(new URL("../dist/index.js", import.meta.url)))};
       const client = new Client(${JSON.stringify(server.url)}, { onWarning: () => undefined });
-      const hold = await client.lock("left behind", { leaseMs: 4000 });
+      const hold = await client.lock("left behind", { leaseMs: 12_000 });
       process.on("exit", () => console.log(hold.lost));
       console.log("held");
       await once(process.stdin, "data");
       process.stdin.destroy();
-      await new Promise((resolve) => setTimeout(resolve, hold.remainingMs - 4000 * 0.95 + 1500));`;
+      await new Promise((resolve) => setTimeout(resolve, hold.remainingMs - 12_000 * 0.95 + 4500));`;
     const child = spawn(process.execPath, ["--input-type=module", "--eval", script], { env: environment() });
     const lines: string[] = [];
     for await (const line of createInterface({ input: child.stdout })) {
@@ -188,9 +188,9 @@ beside("leases", () => {
   });
 
   test("grant that is over when its answer arrives is taken again", async () => {
-    await using between = await Between.start(await shared(), losing(["/v1/lock"], 2500));
+    await using between = await Between.start(await shared(), losing(["/v1/lock"], 5000));
     await using client = new Client(between.url);
-    await using hold = await client.lock("untold", { waitMs: 20_000, leaseMs: 2000 });
+    await using hold = await client.lock("untold", { waitMs: 60_000, leaseMs: 4000 });
     const [first, second, third] = between.keys("/v1/lock");
     assert.ok(first === second && second !== third && !hold.lost);
   });
@@ -204,20 +204,20 @@ beside("leases", () => {
       return [page];
     });
     await using client = new Client(between.url);
-    await using hold = await client.lock("refused", { leaseMs: 4000 });
-    assert.ok(!(await isLostWithin(hold, 4500)) && refused.length === 2);
+    await using hold = await client.lock("refused", { leaseMs: 9000 });
+    assert.ok(!(await isLostWithin(hold, 10_000)) && refused.length === 2);
   });
 });
 
 test("hold whose deadline passed while the event loop stood still is lost before anything else runs", async () => {
   const { url } = await shared();
   const client = new Client(url, quiet);
-  const asked = await client.lock("stalled", { leaseMs: 300 });
-  const seen = await client.lock("stalled signal", { leaseMs: 300 });
-  const waited = await client.lock("stalled timer", { leaseMs: 300 });
+  const asked = await client.lock("stalled", { leaseMs: 2500 });
+  const seen = await client.lock("stalled signal", { leaseMs: 2500 });
+  const waited = await client.lock("stalled timer", { leaseMs: 2500 });
   const { signal } = seen;
   const timer = rest(1).then(() => waited.lost);
-  stall(600);
+  stall(3000);
   assert.ok(asked.lost && asked.remainingMs === 0);
   assert.ok(signal.aborted);
   assert.throws(() => signal.throwIfAborted(), LockLost);
@@ -228,8 +228,8 @@ test("hold whose deadline passed while the event loop stood still is lost before
 test("lock with a stall shorter than its lease goes on", async () => {
   const { url } = await shared();
   await using client = new Client(url);
-  await using hold = await client.lock("short stall", { leaseMs: 3000 });
-  stall(1500);
+  await using hold = await client.lock("short stall", { leaseMs: 9000 });
+  stall(3500);
   assert.ok(!hold.lost);
-  assert.ok(!(await isLostWithin(hold, 2000)));
+  assert.ok(!(await isLostWithin(hold, 6000)));
 });

@@ -23,12 +23,12 @@ beside("operators", () => {
       assert.ok(error instanceof Frozen && error instanceof NotAcquired && error.lockName === "frozen/a");
       const { target, match, remainingMs, until: end } = error.freeze;
       assert.deepEqual([target, match, error.freeze.reason], ["frozen/", "prefix", reason]);
-      for (const left of [remainingMs, end.getTime() - Date.now()]) assert.ok(left > 3_590_000 && left < 3_602_000);
+      for (const left of [remainingMs, end.getTime() - Date.now()]) assert.ok(left > 3_500_000 && left < 3_602_000);
       const moment = end.toISOString().slice(0, 19).replace("T", " ");
       const said = `all names that start with 'frozen/' are frozen until ${moment} UTC: ${reason}`;
       return error.name === "Frozen" && error.message.includes(said);
     };
-    for (const waitMs of [0, 200]) await assert.rejects(client.lock("frozen/a", { waitMs }), isTold);
+    for (const waitMs of [0, 3000]) await assert.rejects(client.lock("frozen/a", { waitMs }), isTold);
     assert.equal(await client.tryLock("frozen/a"), null);
     await assert.rejects(client.elect("frozen/b", "me", { waitMs: 0 }), Frozen);
   });
@@ -80,7 +80,7 @@ beside("operators", () => {
     await using server = await Server.start({ environment: { LATCHD_QUOTAS_RATES: rates } });
     await using client = new Client(server.url);
     await (await client.lock("slow/a")).release();
-    const took = await duration(async () => (await client.lock("slow/a", { waitMs: 5000 })).release());
+    const took = await duration(async () => (await client.lock("slow/a", { waitMs: 30_000 })).release());
     assert.ok(took > 500, `${took} ms`);
   });
 
@@ -92,7 +92,7 @@ beside("operators", () => {
       error instanceof Unreachable && error.retryAfterMs === 60_000 && error.code === "rate-exceeded" &&
       error.message.includes("at most 7 requests a second");
     const took = await duration(() => assert.rejects(client.lock("slow", { waitMs: 20_000 }), isTold));
-    assert.ok(took < 5000 && between.keys("/v1/lock").length === 1, `${took} ms`);
+    assert.ok(took < 15_000 && between.keys("/v1/lock").length === 1, `${took} ms`);
   });
 
   behaviour("trace", "headers of the context of a call go with its requests", async () => {
@@ -127,8 +127,8 @@ beside("operators", () => {
     await using between = await Between.start(await shared(), (path) => (path === "/v1/lock" ? [wire(200, odd)] : null));
     await using client = new Client(between.url);
     // It does not wait, and is not asked as fast as it answers.
-    await assert.rejects(client.lock("odd", { waitMs: 800 }), Frozen);
+    await assert.rejects(client.lock("odd", { waitMs: 4000 }), Frozen);
     const { length: asked } = between.keys("/v1/lock");
-    assert.ok(asked > 1 && asked < 8, `${asked}`);
+    assert.ok(asked > 1 && asked < 30, `${asked}`);
   });
 });

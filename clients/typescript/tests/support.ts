@@ -29,7 +29,7 @@ export function shared(): Promise<Server> {
 }
 
 /** Until it is true. What is asked may be at another process, which tells nobody when it changes. */
-export async function until(isTrue: () => Promise<boolean> | boolean, withinMs = 20_000): Promise<void> {
+export async function until(isTrue: () => Promise<boolean> | boolean, withinMs = 60_000): Promise<void> {
   const end = performance.now() + withinMs;
   while (!(await isTrue())) {
     assert.ok(performance.now() < end, "it did not become true in time");

@@ -93,12 +93,12 @@ beside("trouble", () => {
     await using hasty = new Client([killed.url, url], { patienceMs: 0.001 });
     await (await hasty.lock("each once")).release();
     await using patient = new Client(`${silent.url}, ${url}`);
-    await (await patient.lock("not silent", { waitMs: 4000 })).release();
+    await (await patient.lock("not silent", { waitMs: 30_000 })).release();
     await using between = await Between.start(await shared(), () => null);
     const moving = new Client([between.url, url], quiet);
-    const hold = await moving.lock("moving", { leaseMs: 2000 });
+    const hold = await moving.lock("moving", { leaseMs: 8000 });
     await between[Symbol.asyncDispose]();
-    assert.ok(!(await isLostWithin(hold, 3000)));
+    assert.ok(!(await isLostWithin(hold, 10_000)));
     await moving.close();
   });
 
@@ -190,7 +190,7 @@ beside("trouble", () => {
     await using other = new Client(url);
     const cancelled = client.lock("under way", { waitMs: 5000, signal: cancelling.signal });
     await assert.rejects(cancelled, { name: "AbortError" });
-    await (await other.lock("under way", { waitMs: 5000 })).release();
+    await (await other.lock("under way", { waitMs: 30_000 })).release();
     assert.equal(between.keys("/v1/unlock").length, 1);
   });
 });
