@@ -163,7 +163,7 @@ fn connection_is_not_reset_by_what_is_sent_after_quit() {
 
 #[test]
 fn client_that_reads_nothing_is_not_served_and_ends() {
-    let settings = "[server]\nidle_timeout = \"500ms\"\n";
+    let settings = "[server]\nidle_timeout = \"2s\"\n";
     let server = Spec::in_memory().redis().configuration(settings).start();
     let mut client = RedisClient::new(&server);
     let command = encoded(&[b"ECHO", &[b'x'; 8 << 10]]);

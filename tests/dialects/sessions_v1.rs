@@ -177,7 +177,7 @@ fn zero_wait_tries_once() {
 
 #[test]
 fn released_lock_keeps_its_size_for_a_while() {
-    let spec = Spec::in_memory().configuration("[locks]\nremembered_size_idle = \"300ms\"\n");
+    let spec = Spec::in_memory().configuration("[locks]\nremembered_size_idle = \"4s\"\n");
     let server = spec.start();
     let mut client = session(&server);
     let key = send(&mut client, "/v1/lock", r#"{"name":"old","size":3}"#).json()["key"].clone();

@@ -129,11 +129,11 @@ fn idle_session_ends_unless_a_request_comes() {
 
 #[test]
 fn request_in_flight_keeps_its_session() {
-    let server = Spec::in_memory().argument("--session-timeout").argument("500ms").start();
+    let server = Spec::in_memory().argument("--session-timeout").argument("4s").start();
     let mut holder = DialectClient::new(Protocol::LockByName, &server);
     holder.take("long").expect("free");
     let mut waiter = DialectClient::new(Protocol::SessionsV1, &server);
-    let waiting = std::thread::spawn(move || waiter.wait("long", 2.0));
+    let waiting = std::thread::spawn(move || waiter.wait("long", 9.0));
     assert!(waiting.join().expect("the waiter lives").is_none(), "it waited as long as it asked to");
 }
 

@@ -146,13 +146,13 @@ async fn expired_lease_refuses_no_acquire() {
 async fn refused_request_counts_as_a_touch_of_its_session() {
     let engine = start(None).await;
     hold(&engine, lasting("a")).await.unwrap();
-    let idle = Duration::from_millis(300);
+    let idle = Duration::from_secs(4);
     let session = engine.open_session_for(idle, None, Caller::NOBODY).await.unwrap();
     let began = engine.now();
-    while engine.now().since(began) < idle * 4 {
+    while engine.now().since(began) < idle * 3 / 2 {
         let refused = take(&engine, Acquire { session: Some(session), ..ask("a") }).await;
         assert!(matches!(refused, Err(Fault::Refused(Refusal::Held(_)))), "{refused:?}");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     engine.stop().await;
 }

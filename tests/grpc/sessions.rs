@@ -133,25 +133,25 @@ async fn relay(to: SocketAddr, silent: watch::Receiver<bool>) -> SocketAddr {
 
 #[test]
 fn unresponsive_peer_is_detected_by_pings() {
-    let configuration = "[server]\nkeepalive_interval = \"1s\"\nkeepalive_timeout = \"1s\"\n";
+    let configuration = "[server]\nkeepalive_interval = \"1s\"\nkeepalive_timeout = \"6s\"\n";
     let server = Spec::in_memory().configuration(configuration).start();
     let (silence, silent) = watch::channel(false);
     let half_dead = GrpcClient::at(runtime().block_on(relay(server.http(), silent)), Wire::Plain);
     take(&half_dead, "a").expect("free");
     let other = GrpcClient::plain(&server);
     // Pings are answered as long as the peer lives.
-    let patient = LockRequest { name: "a".into(), wait_timeout_seconds: Some(4), ..LockRequest::default() };
+    let patient = LockRequest { name: "a".into(), wait_timeout_seconds: Some(9), ..LockRequest::default() };
     assert!(!lock(&other, patient.clone()).locked, "a living connection was cut");
     silence.send_replace(true);
-    let patient = LockRequest { wait_timeout_seconds: Some(20), ..patient };
+    let patient = LockRequest { wait_timeout_seconds: Some(60), ..patient };
     assert!(lock(&other, patient).locked, "the dead peer still holds");
 }
 
 #[test]
 fn connection_with_a_session_does_not_idle_out() {
-    let server = Spec::in_memory().configuration("[server]\nidle_timeout = \"500ms\"\n").start();
+    let server = Spec::in_memory().configuration("[server]\nidle_timeout = \"2s\"\n").start();
     let silent = GrpcClient::plain(&server);
     take(&silent, "a").expect("free");
-    let request = LockRequest { name: "a".into(), wait_timeout_seconds: Some(3), ..LockRequest::default() };
+    let request = LockRequest { name: "a".into(), wait_timeout_seconds: Some(8), ..LockRequest::default() };
     assert!(!lock(&GrpcClient::plain(&server), request).locked, "silence cost a session");
 }

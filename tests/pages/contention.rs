@@ -30,8 +30,11 @@ fn contended(server: &Server) -> std::thread::JoinHandle<Value> {
     until("the wait", || names(&shown(&mut holder, "?by=waits")).contains(&"busy"));
     let busy = &shown(&mut holder, "?prefix=busy")[0];
     assert_eq!((&busy["waiting"], &busy["granted"], &busy["holds"]), (&json!(1), &json!(0), &json!(0)), "{busy}");
-    until("a long wait", || {
-        shown(&mut holder, "?prefix=busy")[0]["wait_seconds"].as_f64().is_some_and(|seconds| seconds >= 0.06)
+    // A busy machine may have held up the other wait.
+    let late = shown(&mut holder, "?prefix=part/late")[0]["wait_seconds"].as_f64().expect("it has ended");
+    until("a longer wait", || {
+        let busy = shown(&mut holder, "?prefix=busy")[0]["wait_seconds"].as_f64();
+        busy.is_some_and(|seconds| seconds >= late.max(0.05) + 0.01)
     });
     assert_eq!(holder.post("/v1/unlock", &json!({"name": "busy", "key": key})).status, 200);
     waiting
@@ -49,7 +52,7 @@ fn contended_locks_are_shown_counted_and_logged() {
     let counted = |lock: &Value| ["waiting", "waits", "granted", "timeouts", "holds"].map(|field| lock[field].clone());
     assert_eq!((counted(busy), counted(late)), ([0, 1, 1, 0, 1].map(Value::from), [0, 1, 0, 1, 0].map(Value::from)));
     for (lock, field) in [(busy, "longest_wait_seconds"), (busy, "longest_hold_seconds"), (late, "wait_seconds")] {
-        assert!(lock[field].as_f64().is_some_and(|seconds| (0.05..10.0).contains(&seconds)), "{field} of {lock}");
+        assert!(lock[field].as_f64().is_some_and(|seconds| (0.05..60.0).contains(&seconds)), "{field} of {lock}");
     }
     assert_eq!(names(&shown(&mut admin, "?by=timeouts&limit=1")), ["part/late"]);
     assert_eq!(names(&shown(&mut with(&server, READER), "?limit=1")), ["busy"], "a read-only key");

@@ -32,8 +32,8 @@ fn token_is_checked_against_the_holds_of_its_lock() {
     two.delete("/session");
     assert_eq!(ask(&mut one, first), checked(true, true, Some(first)), "the newest of the present holds");
     assert_eq!(ask(&mut one, second), checked(false, false, Some(first)));
-    one.post("/v1/lock", &json!({"name": "short", "lock_timeout_seconds": 0.05}));
-    let short = token_of(&mut one, "short");
+    let taken = body(&one.post("/v1/lock", &json!({"name": "short", "lock_timeout_seconds": 0.05})));
+    let short = taken["fencing_token"].as_u64().expect("granted");
     while body(&one.get(&format!("/v1/locks/short/fence?token={short}")))["held"] == true {
         std::thread::yield_now();
     }
@@ -91,7 +91,7 @@ fn mark_rises_and_lower_tokens_are_refused() {
 
 #[test]
 fn bad_marks_are_refused_with_field_and_limit() {
-    let server = Spec::in_memory().configuration("[fences]\nmarks_max = 1\nmark_idle = \"300ms\"\n").start();
+    let server = Spec::in_memory().configuration("[fences]\nmarks_max = 1\nmark_idle = \"4s\"\n").start();
     let mut client = with_session(Client::plain(&server));
     lock(&mut client, "one");
     let token = token_of(&mut client, "one");

@@ -17,7 +17,7 @@ const PASSWORD: &str = "sesame: open";
 #[test]
 fn generated_clients_drive_every_service_and_probe_its_health() {
     let server =
-        Spec::in_memory().configuration("[locks]\nkufuli_wait = \"1500ms\"\nkufuli_max_lock_span = \"2s\"\n").start();
+        Spec::in_memory().configuration("[locks]\nkufuli_wait = \"6s\"\nkufuli_max_lock_span = \"10s\"\n").start();
     let guarded = Spec::in_memory().password(PASSWORD).start();
     let protos = tempfile::tempdir().expect("a temporary directory");
     for proto in PROTOS {

@@ -38,7 +38,7 @@ def sessions_v1():
             time.sleep(0.01)
         released = answer(one.post(f"{BASE}/v1/unlock", json={"name": "python", "key": held["key"]}))
         assert released["unlocked"], released
-        granted = answer(waiter.result(timeout=10))
+        granted = answer(waiter.result(timeout=60))
     assert granted["locked"] and granted["fencing_token"] > held["fencing_token"], (held, granted)
 
     late = answer(one.post(f"{BASE}/v1/unlock", json={"name": "python", "key": held["key"]}))

@@ -3,7 +3,7 @@ RaftLock's, and the health check as Kubernetes asks it.
 
     generated.py PROTO_FOLDER ADDRESS PROTECTED_ADDRESS PASSWORD PROTECTED_PID
 
-At ADDRESS kufuli's requests wait 1.5 s and hold for 2 s. The protected server is stopped at the end. Ends with
+At ADDRESS kufuli's requests wait 6 s and hold for 10 s. The protected server is stopped at the end. Ends with
 "all passed", or with the name of the part that failed and why.
 """
 
@@ -70,16 +70,16 @@ def kufuli(channel):
     assert not stub.ReleaseLock(disk("sync")).success, "it belongs to another service"
     late = stub.RequestLock(disk("sync"))
     assert (late.success, late.error) == (False, "Error: timeout while trying to acquire lock"), late
-    assert time.monotonic() - begun > 1.4, "it waits its time"
+    assert time.monotonic() - begun > 5.9, "it waits its time"
     # It holds for its whole span and no longer, and a request that waits then gets it.
     later = stub.RequestLock(disk("sync"))
     assert later.success and later.fencing_token > taken.fencing_token, later
-    assert time.monotonic() - begun > 2
+    assert time.monotonic() - begun > 9.9
     gone = stub.ReleaseLock(disk("logger"))
     assert (gone.success, gone.error) == (False, "Error: Could not release resource disk0"), gone
     waiting = stub.RequestLock.future(disk("logger"))
     assert stub.ReleaseLock(disk("sync")).success
-    assert waiting.result(timeout=5).success, "the release hands it on"
+    assert waiting.result(timeout=60).success, "the release hands it on"
     # Whoever hangs up gets nothing.
     leaves = stub.RequestLock.future(disk("leaves"))
     time.sleep(0.2)
@@ -183,7 +183,7 @@ def raftlock_holds(channel):
     # Nobody gets it sooner, and whoever waits gets it when it ends.
     begun = time.monotonic()
     assert client.acquire("short", "you", wait=True, wait_timeout=10).acquired
-    assert 0.9 < time.monotonic() - begun < 3
+    assert 0.9 < time.monotonic() - begun < 20
 
 
 def raftlock_waits(channel):
@@ -191,14 +191,14 @@ def raftlock_waits(channel):
     version = client.acquire("w", "me").lock.version
     begun = time.monotonic()
     late = client.acquire("w", "late", wait=True, wait_timeout=1)
-    assert not late.acquired and told(late, "TIMEOUT") and 0.9 < time.monotonic() - begun < 3, late
+    assert not late.acquired and told(late, "TIMEOUT") and 0.9 < time.monotonic() - begun < 20, late
     assert late.HasField("estimated_wait_duration"), late
     # By priority, then in the order of their coming, with a request and without one.
     waiting = {}
     for name, priority in (("low", -5), ("first", 0), ("second", 0), ("high", 7)):
         request = client.asks("w", name, wait=True, wait_timeout=60, priority=priority)
         waiting[name] = client.stub.Acquire.future(request)
-        within(10, lambda: client.info("w").lock_info.waiter_count == len(waiting))
+        within(60, lambda: client.info("w").lock_info.waiter_count == len(waiting))
     detached = client.enqueue("w", "detached", priority=3)
     assert detached.enqueued and detached.position == 1 and detached.HasField("estimated_wait_duration"), detached
     info = client.info("w").lock_info
@@ -209,13 +209,13 @@ def raftlock_waits(channel):
     for name in ("high", "detached", "first", "second"):
         released = client.release("w", client.info("w").lock_info.owner_id, version)
         assert released.released and released.waiter_promoted, (name, released)
-        got = client.acquire("w", name) if name == "detached" else waiting.pop(name).result(timeout=10)
+        got = client.acquire("w", name) if name == "detached" else waiting.pop(name).result(timeout=60)
         assert got.acquired and got.lock.version > version, (name, got)
         assert not any(call.done() for call in waiting.values()), f"only {name} was next"
         version = got.lock.version
     # One that hangs up is not granted.
     waiting["low"].cancel()
-    within(10, lambda: client.info("w").lock_info.waiter_count == 0)
+    within(60, lambda: client.info("w").lock_info.waiter_count == 0)
     assert client.enqueue("w", "gives-up").enqueued
     assert client.cancel("w", "gives-up").cancelled and told(client.cancel("w", "gives-up"), "NOT_WAITING")
     assert not client.release("w", "second", version).waiter_promoted
@@ -289,9 +289,9 @@ def health(channel):
     ask = lambda service: health_pb.HealthCheckRequest(service=service)
     serving = health_pb.HealthCheckResponse.SERVING
     for service in ("", "raftlock.RaftLock", "ldlm.LDLM", "api.Api", "lockapi.Locking"):
-        answer = stub.Check(ask(service), timeout=1)
+        answer = stub.Check(ask(service), timeout=20)
         assert answer.status == serving, (service, answer)
-    assert refusal(stub.Check, ask("nobody"), timeout=1)[0] == grpc.StatusCode.NOT_FOUND
+    assert refusal(stub.Check, ask("nobody"), timeout=20)[0] == grpc.StatusCode.NOT_FOUND
     unknown = stub.Watch(ask("nobody"))
     assert next(unknown).status == health_pb.HealthCheckResponse.SERVICE_UNKNOWN
     unknown.cancel()
@@ -305,12 +305,12 @@ def health(channel):
     except StopIteration:
         pass  # The last word may be lost with the connection, but it is never that all is well.
     probe = grpc.insecure_channel(PROTECTED, options=[("grpc.use_local_subchannel_pool", 1)])
-    within(15, lambda: is_down(health_grpc.HealthStub(probe), ask("")))
+    within(60, lambda: is_down(health_grpc.HealthStub(probe), ask("")))
 
 
 def is_down(stub, request):
     try:
-        return stub.Check(request, timeout=1).status == health_pb.HealthCheckResponse.NOT_SERVING
+        return stub.Check(request, timeout=20).status == health_pb.HealthCheckResponse.NOT_SERVING
     except grpc.RpcError:
         return True
 
@@ -328,7 +328,7 @@ def part(function, address):
 with concurrent.futures.ThreadPoolExecutor(16) as parts:
     together = (kufuli, lockd, raftlock_holds, raftlock_waits, raftlock_tells)
     for running in [parts.submit(part, function, ADDRESS) for function in together]:
-        running.result(timeout=60)
+        running.result(timeout=120)
 part(raftlock_lists, ADDRESS)
 part(credentials, PROTECTED)
 part(health, PROTECTED)

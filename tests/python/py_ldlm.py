@@ -122,7 +122,7 @@ async def waits(client, other, name):
     await call(client.unlock, name, lock.key)
     # Which of the two came first is not known: they are calls of one connection.
     for _ in range(2):
-        done, _ = await asyncio.wait([waiting, endless], timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([waiting, endless], timeout=60, return_when=asyncio.FIRST_COMPLETED)
         assert done, "the lock was handed on to nobody"
         granted = done.pop()
         assert granted.result().locked, granted.result()
