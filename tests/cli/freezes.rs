@@ -128,7 +128,7 @@ fn freeze_needs_reason_and_end_and_freezes_nothing_by_an_empty_variable() {
     // Nothing but a thaw makes room, so it does not ask again for ten seconds.
     some_attempt_within(Duration::from_secs(5), || {
         let begun = Instant::now();
-        refused(&operate(&server, &["freeze", "b", "--reason", "r", "--for", "1m"]), "at most 1 are allowed");
+        refused(&operate(&server, &["freeze", "b", "--reason", "r", "--for", "1m"]), "at most 1 is allowed");
         begun.elapsed()
     });
     let row = &listed(&server, &["b"])[0];

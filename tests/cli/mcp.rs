@@ -227,12 +227,12 @@ async fn hostile_calls_are_refused(agent: &Agent) {
 
 /// A killed process holds nothing for long: its session ends, and a waiter gets the lock. Then the service goes away.
 async fn killed_agent_loses_its_locks_and_a_lost_service_is_told() {
-    let idle = "[sessions]\nidle_timeout = \"5s\"\n";
+    let idle = "[sessions]\nidle_timeout = \"2s\"\n";
     let mut server = Spec::in_memory().configuration(idle).start();
     let url = url(&server);
     let (mut killed, waits) = tokio::join!(Agent::start(&url), Agent::start(&url));
     killed.told("acquire", json!({"names": ["repo/k", "repo/l"], "note": "n"}), "fencing_token").await;
-    let short = json!({"names": ["repo/k"], "note": "n", "wait_seconds": 8});
+    let short = json!({"names": ["repo/k"], "note": "n", "wait_seconds": 4});
     waits.refused("acquire", short, "The wait ended without the lock").await;
     killed.child.kill().await.expect("killed");
     waits.told("acquire", json!({"names": ["repo/l", "repo/k"], "note": "n", "wait_seconds": 60}), "repo/k").await;

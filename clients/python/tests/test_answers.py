@@ -122,7 +122,7 @@ def test_brief_refusals_of_a_proxy_lose_no_hold(
         return None
 
     with Between(shared, answer) as between, Client(between.url) as client:
-        with client.lock("refused", lease=4) as hold:
+        with client.lock("refused", lease=9) as hold:
             first = hold._keeper.until
             while hold._keeper.until == first:
                 assert not hold.wait_lost(0.01)
