@@ -88,7 +88,7 @@ impl App {
 
     /// The cookie that goes with an answer to this session.
     pub(crate) fn session_cookie(&self, session: SessionId, head: &Parts) -> HeaderValue {
-        cookie::session(session, self.engine.idle_timeout_of(session), client(head).https)
+        cookie::session(session, client(head).https)
     }
 
     /// The body of a request, within its bounds.

@@ -7,10 +7,9 @@ use super::header_fields;
 use super::key;
 use crate::domain::SessionId;
 use axum::http::{HeaderMap, HeaderValue, header};
-use std::cell::RefCell;
-use std::time::Duration;
+use std::sync::LazyLock;
 use tower_cookies::Cookie;
-use tower_cookies::cookie::{SameSite, time};
+use tower_cookies::cookie::SameSite;
 
 /// The name that LDLM's clients know.
 pub const NAME: &str = "ldlm-session";
@@ -53,51 +52,27 @@ fn read(value: &[u8]) -> RequestCookie {
     key::session_from_hex(bare).map_or(RequestCookie::Unreadable, RequestCookie::Session)
 }
 
-/// The attributes after the session id, the same for all sessions of one idle time.
-struct Attributes {
-    max_age_seconds: u64,
-    text: String,
+/// What follows the value, without and with TLS.
+static ATTRIBUTES: LazyLock<[String; 2]> = LazyLock::new(|| [false, true].map(attributes));
+
+fn attributes(is_tls: bool) -> String {
+    let cookie = Cookie::build((NAME, "")).path("/").http_only(true).same_site(SameSite::Lax);
+    let text = if is_tls { cookie.secure(true).to_string() } else { cookie.to_string() };
+    text.split_at(NAME.len() + 1).1.to_owned()
 }
 
-thread_local! {
-    /// Those made last, without and with TLS. Per thread: every answer reads them, and a lock would be contended.
-    static KEPT: RefCell<[Option<Attributes>; 2]> = const { RefCell::new([const { None }; 2]) };
-}
-
-/// The cookie of a living session. Its end is a length of time, which does not depend on clocks, and rounded up, so that
-/// the client does not drop it while the session lives.
-pub fn session(session: SessionId, idle: Duration, is_tls: bool) -> HeaderValue {
-    let max_age_seconds = idle.as_secs().saturating_add(u64::from(idle.subsec_nanos() > 0));
+/// The cookie of a session. It has no end of its own: a jar that is only read, as by `curl -b`, would drop it while
+/// renewals keep the session alive.
+pub fn session(session: SessionId, is_tls: bool) -> HeaderValue {
     let mut id = [0; 32];
-    let id = key::session_hex(session, &mut id);
-    let text = KEPT.with_borrow_mut(|kept| {
-        let kept = &mut kept[usize::from(is_tls)];
-        if kept.as_ref().is_none_or(|kept| kept.max_age_seconds != max_age_seconds) {
-            *kept = None;
-        }
-        let attributes =
-            kept.get_or_insert_with(|| Attributes { max_age_seconds, text: attributes(is_tls, max_age_seconds) });
-        let mut text = Vec::with_capacity(NAME.len() + 1 + id.len() + attributes.text.len());
-        [NAME, "=", id, &attributes.text].iter().for_each(|part| text.extend_from_slice(part.as_bytes()));
-        text
-    });
+    let text = [NAME, "=", key::session_hex(session, &mut id), &ATTRIBUTES[usize::from(is_tls)]].concat();
     HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).expect("cookies are ASCII")
 }
 
 /// The cookie of a deleted session: empty, and expired.
 pub fn cleared(is_tls: bool) -> HeaderValue {
-    let text = format!("{NAME}={}", attributes(is_tls, 0));
+    let text = format!("{NAME}={}; Max-Age=0", ATTRIBUTES[usize::from(is_tls)]);
     HeaderValue::try_from(text).expect("cookies are ASCII")
-}
-
-fn attributes(is_tls: bool, max_age_seconds: u64) -> String {
-    let mut cookie = Cookie::build((NAME, "")).path("/").http_only(true).same_site(SameSite::Lax).build();
-    if is_tls {
-        cookie.set_secure(true);
-    }
-    cookie.set_max_age(time::Duration::seconds(i64::try_from(max_age_seconds).unwrap_or(i64::MAX)));
-    let text = cookie.to_string();
-    text.split_at(NAME.len() + 1).1.to_owned()
 }
 
 #[cfg(test)]
@@ -136,13 +111,10 @@ mod tests {
     }
 
     #[test]
-    fn cookie_is_secure_under_tls_and_expires_with_its_session() {
-        let living = |ms, is_tls| session(SESSION, Duration::from_millis(ms), is_tls);
-        let plain = "ldlm-session=abababababababababababababababab; HttpOnly; SameSite=Lax; Path=/; Max-Age=600";
-        assert_eq!(living(600_000, false), plain);
-        assert_eq!(living(600_000, true), plain.replace("Lax;", "Lax; Secure;"));
-        assert_eq!(living(1_001, false), plain.replace("=600", "=2"));
-        assert_eq!(living(900, false), plain.replace("=600", "=1"));
+    fn cookie_is_secure_under_tls_and_has_no_end_of_its_own() {
+        let plain = "ldlm-session=abababababababababababababababab; HttpOnly; SameSite=Lax; Path=/";
+        assert_eq!(session(SESSION, false), plain);
+        assert_eq!(session(SESSION, true), plain.replace("Lax;", "Lax; Secure;"));
         assert_eq!(cleared(true), "ldlm-session=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0");
     }
 }

@@ -47,6 +47,7 @@ fn cookie_jar_carries_the_session() {
     let cookie = jar.lines().find(|line| line.contains("ldlm-session")).expect("curl keeps the cookie");
     assert!(cookie.starts_with("#HttpOnly_"), "{cookie}");
     assert_eq!(cookie.split('\t').nth(3), Some("TRUE"), "secure: {cookie}");
+    assert_eq!(cookie.split('\t').nth(4), Some("0"), "a jar that is only read keeps it: {cookie}");
 
     let lock = ["-d", r#"{"name":"tour","lock_timeout_seconds":60}"#];
     let held = one.json(&lock, "/v1/lock");
