@@ -3,6 +3,7 @@
 use crate::base::clock;
 use crate::domain::{Covers, FrozenBy};
 use serde::Serialize;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// An operator has frozen names: nothing new is granted under them until the end.
@@ -65,9 +66,9 @@ pub fn covered(covers: Covers, target: &str) -> String {
 
 /// So many milliseconds from now, by the wall clock, for people.
 pub fn moment_after(remaining_ms: u64) -> String {
-    let end = clock::unix_time().saturating_add(std::time::Duration::from_millis(remaining_ms));
-    // Not before the end.
-    clock::rfc3339(end.as_secs() + u64::from(end.subsec_nanos() > 0))
+    let end = clock::unix_time().saturating_add(Duration::from_millis(remaining_ms));
+    // The nearest second: an end that was given in whole seconds has moved by the few milliseconds that the freeze took.
+    clock::rfc3339(end.saturating_add(Duration::from_millis(500)).as_secs())
 }
 
 /// The same text of a refusal.

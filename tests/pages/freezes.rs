@@ -72,7 +72,10 @@ fn every_dialect_with_room_for_a_text_tells_reason_and_end() {
     let taken = client.post("/lock", &json!({"resource": "deploy/a", "ttl": 9}));
     assert_eq!((taken.status, taken.header("retry-after").is_some()), (409, true));
     let state = put(&mut client, "/terraform/deploy/a", &json!({"ID": "x"}));
-    assert_eq!((state.status, &body(&state)["ID"]), (423, &json!("latchd-frozen")));
+    let (id, created) = (body(&state)["ID"].clone(), body(&state)["Created"].clone());
+    assert!(id.as_str().is_some_and(|id| id.starts_with("latchd-frozen: ") && id.ends_with(REASON)), "{id}");
+    assert!(created.as_str().is_some_and(|moment| humantime::parse_rfc3339(moment).is_ok()), "{}", state.text());
+    assert_eq!(state.status, 423);
     told.extend([
         ("getlock", got.text()),
         ("/lock", taken.text()),

@@ -65,7 +65,7 @@ errors!(UnlockErrors: Problem<'_>, BODY, REFUSED, ACT, CREDENTIAL, WRITE);
     request_body(content = LockInfo<'_>, example = json!({"ID": "1b2c0e0c", "Operation": "OperationTypeApply", "Who": "ann@build-7"})),
     responses(
         (status = 200, description = "Locked.", body = LockInfo<'_>, headers(("Fencing-Token", description = "Higher than every token given before."))),
-        (status = 423, description = "Somebody holds it: who. The holder of another dialect has the `ID` `latchd-` and its fencing token. Or an operator has frozen it: `latchd-frozen`, and `Info` has the reason and the end.", body = LockInfo<'_>),
+        (status = 423, description = "Somebody holds it: who. The holder of another dialect has the `ID` `latchd-` and its fencing token. Or an operator has frozen it: `latchd-frozen: `, the reason and the end.", body = LockInfo<'_>),
         LockErrors,
     ),
 )]
@@ -90,7 +90,8 @@ pub async fn lock(asked: &Asked<'_>, info: &LockInfo<'_>) -> Result<Response, Fa
         }
         Err(Fault::Refused(Refusal::Held(by))) => Ok(asked.held(StatusCode::LOCKED, by.token, by.since)),
         Err(Fault::Refused(Refusal::Frozen(by))) => {
-            Ok(respond::json(StatusCode::LOCKED, respond::to_json(&LockInfo::of_freeze(text_of(&by)))))
+            let info = LockInfo::of_freeze(text_of(&by), asked.written(asked.state.app.engine.now()));
+            Ok(respond::json(StatusCode::LOCKED, respond::to_json(&info)))
         }
         Err(fault) => Err(explain(&fault)),
     }

@@ -138,10 +138,11 @@ impl<'a> LockInfo<'a> {
         }
     }
 
-    /// Of a name that an operator has frozen, with the reason and the end.
-    pub fn of_freeze(text: String) -> LockInfo<'static> {
-        let (id, who) = (format!("{MADE_UP_PREFIX}frozen").into(), "latchd".into());
-        LockInfo { id, who, info: text.into(), ..LockInfo::default() }
+    /// Of a name that an operator has frozen, with the reason and the end. Terraform shows nothing but the ID, and not even that
+    /// without a time.
+    pub fn of_freeze(text: String, now: String) -> LockInfo<'static> {
+        let (id, who) = (format!("{MADE_UP_PREFIX}frozen: {text}").into(), "latchd".into());
+        LockInfo { id, who, info: text.into(), created: now.into(), ..LockInfo::default() }
     }
 
     /// For what has no LockInfo of its own. Terraform tries again only if there is an id.
