@@ -156,8 +156,9 @@ const SESSION_IDLE: Duration = Duration::from_secs(600);
 /// Whether a hold that is being renewed is still held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HoldStatus {
-    /// Held until this moment at least, by this machine's clock, unless another client ends it.
-    Held(Moment),
+    /// Held until this moment at least, by this machine's clock, unless another client ends it; and why the service refused
+    /// the last renewal, which may be taken back while the lease still runs, such as a refusal of the credential.
+    Held { until: Moment, refused: Option<String> },
     /// For this reason.
     Lost(String),
 }
@@ -174,7 +175,7 @@ impl Keeper {
     pub fn start(client: &Client, session: &Session, hold: &AcquiredLock) -> Option<Keeper> {
         let (lease, until) = (hold.lease?, hold.until?);
         let idle = session.idle_timeout.unwrap_or(SESSION_IDLE);
-        let (sender, status) = watch::channel(HoldStatus::Held(until));
+        let (sender, status) = watch::channel(HoldStatus::Held { until, refused: None });
         let (names, key) = (hold.names.clone().into(), hold.key.clone());
         let renewal = Renewal { client: client.clone(), names, key, lease, idle, status: sender };
         Some(Keeper { status, task: tokio::spawn(renewal.run(until)) })
@@ -215,7 +216,7 @@ impl Renewal {
                     return;
                 }
             }
-            self.status.send_replace(HoldStatus::Held(until));
+            self.status.send_replace(HoldStatus::Held { until, refused: None });
         }
     }
 
@@ -236,8 +237,8 @@ impl Renewal {
             if until.has_come() || error.is_unavailable() {
                 return Err(format!("its lease could not be renewed: {error}"));
             }
-            // A refusal that may be taken back while the lease still runs, such as of a credential.
             tracing::debug!(%error, "a renewal was refused");
+            self.status.send_replace(HoldStatus::Held { until, refused: Some(error.to_string()) });
             Moment::now().after(policy.delay_max).wait().await;
         }
     }

@@ -144,7 +144,7 @@ impl Sidecar {
         let own = self.own.lock();
         own.as_ref().is_some_and(|(own, status)| {
             let is_kept = status.has_changed().is_ok();
-            *own == token && is_kept && matches!(*status.borrow(), HoldStatus::Held(until) if !until.has_come())
+            *own == token && is_kept && matches!(*status.borrow(), HoldStatus::Held { until, .. } if !until.has_come())
         })
     }
 }

@@ -102,7 +102,7 @@ impl Supervisor<'_> {
     fn running(&mut self) -> Phase {
         let status = self.status.borrow_and_update().clone();
         match status {
-            HoldStatus::Held(until) => Phase::Running(Deadlines::new(until, self.lease)),
+            HoldStatus::Held { until, .. } => Phase::Running(Deadlines::new(until, self.lease)),
             HoldStatus::Lost(reason) => {
                 let kill = Moment::now().after(grace(self.lease));
                 self.signal(Signal::TERM);
@@ -117,7 +117,11 @@ impl Supervisor<'_> {
         match phase {
             Phase::Running(Deadlines { kill, .. }) => {
                 self.signal(Signal::TERM);
-                let what = "its lease could not be renewed in time";
+                let why = match &*self.status.borrow() {
+                    HoldStatus::Held { refused: Some(refused), .. } => format!(": {refused}"),
+                    _ => String::new(),
+                };
+                let what = format!("its lease could not be renewed in time{why}");
                 output_queue::note(format!("{what}; the command gets TERM before the lock can be somebody else's"));
                 Some(Phase::Ending(*kill))
             }

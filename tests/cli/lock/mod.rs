@@ -11,6 +11,7 @@ mod lost;
 mod modes;
 mod signals;
 mod terminal;
+mod told;
 mod unstarted;
 mod untouchable;
 mod unwritable_stderr;
