@@ -104,7 +104,7 @@ fn check_direct(call: &Call<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     let why = "LDLM's sessions are connections, and a proxy may share one among clients, who would then be one holder: \
-               connect directly, or set sessions.connections_via_proxy if each client has its own";
+               connect directly, or allow it if each client has a connection of its own";
     Err(Failure::new(Code::Forbidden, why).set_by("sessions.connections_via_proxy"))
 }
 

@@ -112,7 +112,7 @@ async fn nothing_here(app: &AppState, head: &Parts) -> Response {
     }
 }
 
-errors!(OpenErrors: GatewayError, BODY, MESSAGE, WRITE, [Code::SessionsFull, Code::DiskNearlyFull, Code::TableFull, Code::QuotaFull, Code::ShareFull], KEYED);
+errors!(OpenErrors: GatewayError, BODY, MESSAGE, WRITE, [Code::RateExceeded, Code::SessionsFull, Code::DiskNearlyFull, Code::TableFull, Code::QuotaFull, Code::ShareFull], KEYED);
 errors!(CloseErrors: GatewayError, [Code::TooManyAttempts], ACT, WRITE, IN_SESSION);
 
 /// Open a session
@@ -126,7 +126,7 @@ errors!(CloseErrors: GatewayError, [Code::TooManyAttempts], ACT, WRITE, IN_SESSI
     params(IdempotencyHeader),
     request_body(content = Option<SessionRequest>, example = json!({"idle_timeout_seconds": 600})),
     responses(
-        (status = 201, description = "The session is open.", body = SessionAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
+        (status = 201, description = "The session is open.", body = SessionAnswer, headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
         (status = 401, description = "No credential, or a wrong one; without a body.", headers(("WWW-Authenticate", description = "`Basic realm=\"Restricted\"`"))),
         OpenErrors,
     ),
@@ -166,8 +166,8 @@ async fn open(state: &Sessions, head: &Parts, body: Body) -> Result<Response, Fa
     path = "/session",
     operation_id = "close_session",
     responses(
-        (status = 200, description = "The session is closed; the cookie is emptied.", body = SessionAnswer, headers(("Set-Cookie", description = "`ldlm-session`, with a new expiry."))),
-        (status = 401, description = "No credential (then without a body), or no session cookie.", body = schema::SessionError),
+        (status = 200, description = "The session is closed; the cookie is emptied.", body = SessionAnswer, headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+        (status = 401, description = "No credential or a wrong one (then without a body), or no session cookie.", body = schema::SessionError),
         (status = 409, description = "The session is not known.", body = schema::SessionError),
         CloseErrors,
     ),

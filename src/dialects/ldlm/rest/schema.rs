@@ -4,6 +4,7 @@
 use crate::http::Code;
 use crate::http::deadlock::BlockedBy;
 use crate::http::endpoint::ErrorShape;
+use crate::http::frozen::Frozen;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -181,6 +182,9 @@ pub struct LockAnswer {
     /// With the error `WouldDeadlock`: who is in the way of whom, each waiting for the next, and the last for the first.
     #[schema(required = false)]
     cycle: Vec<BlockedBy>,
+    /// An operator has frozen the name: nothing is granted under it until then.
+    #[schema(required = false)]
+    frozen: Frozen,
 }
 
 #[derive(ToSchema)]
