@@ -3,11 +3,11 @@
 use super::asked::{Asked, Href};
 use super::frame::{Context, Page, Section};
 use super::html::Html;
-use super::human::{Count, Length};
+use super::human::{Count, Length, Span};
 use super::names;
 use super::owner;
 use crate::access::Identity;
-use crate::domain::view::{HoldView, SessionView, WaiterView};
+use crate::domain::view::{HoldView, LockView, SessionView, WaiterView};
 use crate::domain::{FreezeHolds, Name, Token};
 use std::time::Duration;
 
@@ -186,24 +186,31 @@ fn form(question: &Question, context: &Context<'_>, button: &'static str, back: 
 }
 
 /// What happens when a hold is ended by force.
-pub fn on_force(name: &Name, hold: &HoldView, waiters: u32, context: &Context<'_>) -> Html {
+pub fn on_force(lock: &LockView, hold: &HoldView, context: &Context<'_>) -> Html {
     let mut html = Html::default();
-    html.raw("<p>The hold of ").append(names::link(name)).raw(" under token <strong>").text(hold.token.0);
+    html.raw("<p>The hold of ").append(names::link(&lock.name)).raw(" under token <strong>").text(hold.token.0);
     html.raw("</strong> ends at once:</p>\n<blockquote>")
         .append(owner::of_hold(context, hold))
         .raw("</blockquote>\n<ul>");
     all_names(&mut html, hold.names());
-    html.raw("<li>");
-    match waiters {
-        0 => html.raw("Nobody waits for it, so it is free then."),
-        waiters => {
-            html.raw("The next of ").text(Count(waiters.into(), "waiter")).raw(" gets it, under a higher token.")
-        }
-    };
-    html.raw(
+    html.raw("<li>").append(who_follows(lock, ", under a higher token")).raw(
         "</li><li>Its holder is not asked, and learns of it at its next request. If it still works, only a resource ",
     );
     html.raw("that checks fencing tokens stops it.</li></ul>\n");
+    html
+}
+
+/// Who gets a lock that its holder loses.
+fn who_follows(lock: &LockView, under: &'static str) -> Html {
+    let (mut html, waiters) = (Html::default(), Count(lock.waiters.into(), "waiter"));
+    match (lock.waiters, &lock.frozen) {
+        (0, _) => html.raw("Nobody waits for it, so it is free then."),
+        (_, None) => html.raw("The next of ").text(waiters).raw(" gets it").raw(under).raw("."),
+        (_, Some(by)) => {
+            html.raw("None of those who wait gets it while it is frozen, for another ");
+            html.text(Span(Duration::from_millis(by.remaining_ms))).raw(".")
+        }
+    };
     html
 }
 
@@ -256,14 +263,10 @@ pub fn on_take(name: &Name) -> Html {
 }
 
 /// What happens when a lock is given back.
-pub fn on_give_back(name: &Name, hold: &HoldView, waiters: u32) -> Html {
+pub fn on_give_back(lock: &LockView, hold: &HoldView) -> Html {
     let mut html = Html::default();
-    html.raw("<p>You give back ").append(names::link(name)).raw(", which you hold under token <strong>");
-    html.text(hold.token.0).raw("</strong>. ");
-    match waiters {
-        0 => html.raw("Nobody waits for it.</p>\n"),
-        waiters => html.raw("The next of ").text(Count(waiters.into(), "waiter")).raw(" gets it.</p>\n"),
-    };
+    html.raw("<p>You give back ").append(names::link(&lock.name)).raw(", which you hold under token <strong>");
+    html.text(hold.token.0).raw("</strong>. ").append(who_follows(lock, "")).raw("</p>\n");
     html
 }
 

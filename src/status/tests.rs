@@ -283,7 +283,9 @@ fn row_of_a_frozen_lock_tells_reason_and_end() {
         remaining_ms: 9_000,
         waited: false,
     };
-    let frozen = LockView { frozen: Some(Box::new(by)), ..lock("a", 0) };
+    let frozen = LockView { frozen: Some(Box::new(by)), ..lock("a", 2) };
+    let forced = seen(|context| acts::on_force(&frozen, &hold(), context).finish());
+    assert!(forced.contains("None of those who wait gets it while it is frozen, for another 9.0 s"), "{forced}");
     let page = shown(&view("", vec![frozen, lock("b", 0)]));
     assert_eq!(page.matches("frozen</span> until moment 9000: <bdi>").count(), 1, "{page}");
     assert!(page.contains(ESCAPED) && !page.contains(HOSTILE), "{page}");

@@ -143,7 +143,8 @@ fn all_names<'a>(mut names: impl Iterator<Item = &'a Name>, may: impl Fn(&Name) 
 async fn hold(app: &AppState, name: &Name, target: &Target) -> Result<(LockView, HoldView), Failure> {
     let (lock, _) = app.engine.lock(name).await.map_err(Failure::of)?;
     let token = target.token.parse().ok().map(Token);
-    let lock = lock.ok_or_else(|| hold_ended(false))?;
+    let mut lock = lock.ok_or_else(|| hold_ended(false))?;
+    lock.frozen = app.engine.local_freeze_of(name);
     let hold = lock.holds.iter().find(|hold| Some(hold.token) == token).cloned();
     hold.ok_or_else(|| hold_ended(!lock.holds.is_empty())).map(|hold| (lock, hold))
 }
@@ -264,8 +265,8 @@ fn question(
 
 fn what_happens(kind: Kind, found: &Found, context: &Context<'_>) -> crate::status::Html {
     match found {
-        Found::Hold(lock, hold) if kind == Kind::GiveBack => acts::on_give_back(&lock.name, hold, lock.waiters),
-        Found::Hold(lock, hold) => acts::on_force(&lock.name, hold, lock.waiters, context),
+        Found::Hold(lock, hold) if kind == Kind::GiveBack => acts::on_give_back(lock, hold),
+        Found::Hold(lock, hold) => acts::on_force(lock, hold, context),
         Found::Waiter(name, waiter) => acts::on_drop(name, waiter, context),
         Found::Session(session) => acts::on_end(session),
         Found::Lock(name) => acts::on_take(name),
