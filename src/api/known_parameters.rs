@@ -1,13 +1,14 @@
-//! Refuses query parameters that the description of an endpoint does not name.
+//! Refuses query parameters that the description of an endpoint does not name, and those that are given twice.
 
 use crate::http::endpoint::Endpoint;
 use crate::http::problem::problem;
 use crate::http::unknown_fields::{UnknownFields, check_query};
-use crate::http::{AppState, Query, Routes};
+use crate::http::{AppState, Code, Failure, Query, Routes};
 use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use std::collections::HashSet;
 use std::sync::Arc;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::{HttpMethod, ParameterIn};
@@ -31,9 +32,22 @@ where
 async fn check(State(known): State<Arc<Known>>, request: Request, next: Next) -> Result<Response, Response> {
     let uri = request.uri();
     if let Some(names) = uri.query().and_then(|_| known.names(uri.path(), request.method())) {
-        check_query(Query::of(uri), &names, known.unknown_fields).map_err(|failure| problem(&failure))?;
+        let query = Query::of(uri);
+        check_query(query, &names, known.unknown_fields)
+            .and_then(|()| check_once(query))
+            .map_err(|failure| problem(&failure))?;
     }
     Ok(next.run(request).await)
+}
+
+/// One of two would be ignored, such as the second lock that somebody wants to release.
+fn check_once(query: Query<'_>) -> Result<(), Failure> {
+    let mut seen = HashSet::new();
+    // Unknown ones have been refused, or are ignored.
+    let twice = query.names().find(|name| !seen.insert(*name));
+    let refused =
+        |name: &str| Failure::new(Code::InvalidField, format!("the query parameter {name:?} must be given once"));
+    twice.map_or(Ok(()), |name| Err(refused(name)))
 }
 
 impl Known {
