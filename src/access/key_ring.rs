@@ -116,9 +116,16 @@ impl KeyRing {
     }
 }
 
-/// The same secret twice is harmless, unless it gives two different rights.
+/// The same secret twice is refused where it gives two different rights, and else told: whoever takes one away may think that
+/// it opens no more.
 pub(super) fn accept_twin(first: &Identity, second: &Identity) -> Result<(), AccessError> {
     if first.has_rights_of(second) {
+        let (first, second) = (&*first.name, &*second.name);
+        tracing::warn!(
+            first,
+            second,
+            "the credentials {first:?} and {second:?} have one secret: its caller is {first:?}, and it opens until both are gone"
+        );
         return Ok(());
     }
     Err(AccessError::SameSecret { first: first.name.to_string(), second: second.name.to_string() })

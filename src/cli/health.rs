@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::connect::{Connect, block_on, explain};
 use super::{Failure, output_queue, serve};
+use crate::client::clock::Moment;
 use crate::client::{Client, ClientError, Trust, printable};
 use crate::config::{Config, Inputs, ListenUrl, Scheme};
 
@@ -73,6 +74,7 @@ impl Health {
 
 /// The URL of the first node that is ready.
 async fn until_ready(client: &Client, wait: Duration, hint: &str) -> Result<String, Failure> {
+    let end = Moment::now().after(wait);
     let mut last = match client.ready().await {
         Ok(url) => return Ok(url),
         Err(error) => error,
@@ -86,7 +88,7 @@ async fn until_ready(client: &Client, wait: Duration, hint: &str) -> Result<Stri
             }
         }
     };
-    let in_time = tokio::time::timeout(wait, again).await;
+    let in_time = tokio::time::timeout(end.left(), again).await;
     in_time.map_err(|_| Failure::from(format!("{}{hint}", not_ready(client, last))))
 }
 

@@ -51,3 +51,15 @@ fn new_key_opens_a_running_server_until_it_is_removed() {
         assert!(!good && nothing.is_empty() && told.contains(why), "{arguments:?}: {told}");
     }
 }
+
+#[test]
+fn secret_of_two_credentials_is_told_at_the_start() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = home.path().join("keys.toml").display().to_string();
+    let (good, ops, told) = latchd(&["keys", "new", "ops", "--role", "admin", "--file", &path], "");
+    assert!(good, "{told}");
+    let server =
+        Spec::in_memory().api_key(ops.trim()).configuration(format!("[access]\nkeys_file = {path:?}\n")).start();
+    let told = "the credentials \"command-line-key-1\" and \"ops\" have one secret";
+    assert!(server.stderr().contains(told), "{}", server.stderr());
+}

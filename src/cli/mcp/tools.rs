@@ -112,7 +112,11 @@ impl Call {
 }
 
 fn parsed<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, String> {
-    serde_json::from_value(Value::Object(arguments)).map_err(|error| format!("the arguments cannot be used: {error}"))
+    serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| match error.path().to_string() {
+        // Of a field that is missing or not known, which the error names.
+        all if all == "." => format!("the arguments cannot be used: {}", error.inner()),
+        field => format!("{field} cannot be used: {}", error.inner()),
+    })
 }
 
 impl Acquire {
@@ -217,6 +221,8 @@ mod tests {
             ("note", " ".into()),
             ("note", "x".repeat(257).into()),
             ("wait_seconds", 601.into()),
+            ("wait_seconds", "5".into()),
+            ("names", "a".into()),
             ("lease_seconds", 9.into()),
             ("lease_seconds", 86_401.into()),
             ("key", "of another".into()),
