@@ -50,7 +50,8 @@ impl DiskSpace {
             Err(error) => return tracing::warn!(%error, "the free space of the data disk cannot be read"),
         };
         let reserve = self.reserve_bytes();
-        let full = free < reserve || self.raft.is_snapshot_unfit();
+        let is_snapshot_unfit = self.raft.is_snapshot_unfit();
+        let full = free < reserve || is_snapshot_unfit;
         if self.nearly_full.swap(full, Ordering::Relaxed) == full {
             return;
         }
@@ -60,6 +61,7 @@ impl DiskSpace {
                 free,
                 reserve,
                 configured,
+                is_snapshot_unfit,
                 "the data disk is nearly full: new locks are refused (storage.min_free_bytes, or more where a snapshot needs it)"
             ),
             false => tracing::info!(free, reserve, "the data disk has room again"),

@@ -8,6 +8,8 @@ use openraft::{AnyError, RaftSnapshotBuilder, StorageIOError};
 use parking_lot::Mutex;
 
 use crate::base::fatal::{self, AbortOnPanic};
+use crate::base::{LogRateLimit, clock};
+
 use crate::mutants::planted;
 use crate::raft::data_dir::directory::DataDirLock;
 use crate::raft::data_dir::space::does_not_fit;
@@ -16,6 +18,9 @@ use crate::raft::snapshot::directory::SnapshotDir;
 use crate::raft::snapshot::file::{KeptSnapshot, snapshot_writer};
 use crate::raft::snapshot::policy::SnapshotPolicy;
 use crate::raft::types::{Snapshot, SnapshotBody, SnapshotMeta, StorageError, TypeConfig, last_index};
+
+/// It is tried again and again until there is room.
+static UNFIT: LogRateLimit = LogRateLimit::new(6);
 
 #[derive(Debug, Clone)]
 pub enum SnapshotStore {
@@ -100,11 +105,14 @@ impl SnapshotBuilder {
 
     /// The log is not purged, and the snapshot is tried again: openraft does not act on the one before.
     fn keep_previous(&self, dir: &SnapshotDir, error: &io::Error) -> Snapshot {
-        tracing::error!(
-            %error,
-            "a snapshot does not fit on the data disk: the one before it and the log are kept, new locks are refused \
-             (storage.min_free_bytes), and it is tried again: {error}"
-        );
+        if let Some(held_back) = UNFIT.admit(clock::process_age()) {
+            tracing::error!(
+                %error,
+                held_back,
+                "a snapshot does not fit on the data disk: the one before it and the log are kept, new locks are refused \
+                 (storage.min_free_bytes), and it is tried again: {error}"
+            );
+        }
         self.policy.did_not_fit();
         planted!("unfit-snapshot-counts" => self.policy.ended(last_index(&self.meta), 0));
         let meta = dir.current().map(|kept| kept.meta).unwrap_or_default();
