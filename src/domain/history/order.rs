@@ -75,11 +75,11 @@ impl Order {
 
     /// A hold has left its ring.
     pub fn remove(&mut self, name: &Name, past: &PastHold) {
-        if let Some(share) = self.shares.get_mut(&past.counts_for()) {
-            share.queue.remove(past.ended, past.token, name);
+        let share = self.shares.get_mut(&past.counts_for());
+        if share.is_some_and(|share| share.queue.remove(past.ended, past.token, name)) {
+            self.count -= 1;
+            self.shrink(past.counts_for(), past.bytes(name));
         }
-        self.count -= 1;
-        self.shrink(past.counts_for(), past.bytes(name));
     }
 
     /// Takes the next one out. [`Order::taken`] has to follow.
@@ -134,18 +134,19 @@ impl Queue {
         first + equal.take_while(|other| other.name <= place.name).count()
     }
 
-    fn remove(&mut self, ended: Timestamp, token: Token, name: &Name) {
+    /// Whether it was there.
+    fn remove(&mut self, ended: Timestamp, token: Token, name: &Name) -> bool {
         let when = (ended, token);
         let first = match self.places.front() {
             Some(front) if front.when() == when => 0,
             _ => self.places.partition_point(|place| place.when() < when),
         };
         let mut equal = self.places.range_mut(first..).take_while(|place| place.when() == when);
-        if let Some(place) = equal.find(|place| place.name.as_ref() == Some(name)) {
-            place.name = None;
-            self.empty += 1;
-            self.tidy();
-        }
+        let Some(place) = equal.find(|place| place.name.as_ref() == Some(name)) else { return false };
+        place.name = None;
+        self.empty += 1;
+        self.tidy();
+        true
     }
 
     fn pop(&mut self) -> Option<Next> {

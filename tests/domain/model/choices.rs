@@ -64,8 +64,8 @@ pub fn change() -> impl Strategy<Value = Verb> {
     let attempt = prop::option::weighted(0.1, 0..3_u8);
     let wait = prop::option::weighted(0.8, (waiting(), milliseconds()));
     prop_oneof![
-        5 => (name(), caller(), key_of_hold(), attempt, wait)
-            .prop_map(|(name, session, key, attempt, wait)| Verb::Upgrade { name, session, key, attempt, wait }),
+        5 => (name(), caller(), key_of_hold(), attempt, wait, by())
+            .prop_map(|(name, session, key, attempt, wait, by)| Verb::Upgrade { name, session, key, attempt, wait, by }),
         3 => (name(), caller(), key_of_hold()).prop_map(|(name, session, key)| Verb::Downgrade { name, session, key }),
         3 => (name(), caller(), key_of_hold(), 0..SESSIONS, prop::option::weighted(0.1, 0..3_u8))
             .prop_map(|(name, session, key, to, new_key)| Verb::Transfer { name, session, key, to, new_key }),

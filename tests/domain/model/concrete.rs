@@ -45,11 +45,11 @@ impl Driver {
 
     fn change(&mut self, verb: &Verb) -> Command {
         match verb {
-            Verb::Upgrade { name, session: caller, key, attempt, wait } => {
+            Verb::Upgrade { name, session: own, key, attempt, wait, by } => {
                 let (key, attempt) = (self.key(name, key), self.new_key(*attempt));
                 self.keys.push((vec![(*name).into()], attempt, false));
-                let (name, session, wait) = ((*name).into(), caller.map(session), wait.map(how_to_wait));
-                Command::Upgrade(Box::new(Upgrade { name, session, key, attempt, wait, caller: Caller::NOBODY }))
+                let (name, session, wait) = ((*name).into(), own.map(session), wait.map(how_to_wait));
+                Command::Upgrade(Box::new(Upgrade { name, session, key, attempt, wait, caller: caller(*by) }))
             }
             Verb::Downgrade { name, session: caller, key } => {
                 Command::Downgrade { name: (*name).into(), session: caller.map(session), key: self.key(name, key) }

@@ -117,6 +117,7 @@ pub enum Verb {
         key: Key,
         attempt: Option<u8>,
         wait: Option<(Waiting, u64)>,
+        by: (u8, u8),
     },
     Downgrade {
         name: &'static str,
