@@ -14,7 +14,7 @@ use super::identity::Identity;
 use super::seal::random;
 use crate::base::codec::hex;
 
-/// Logins of all, and of one credential; beyond it the one that was used least lately ends.
+/// Logins of all, and of one credential; beyond it one ends that was used least lately, of those who have most.
 const LOGINS_MAX: usize = 1_000;
 const LOGINS_OF_ONE_MAX: usize = 20;
 
@@ -77,11 +77,13 @@ impl Logins {
         let id = LoginId::fresh();
         let mut known = self.known.lock();
         known.retain(|_, login| self.lasts(login, now));
-        let of_one = |login: &Login| login.identity.credential == identity.credential;
-        if known.values().filter(|login| of_one(login)).count() >= LOGINS_OF_ONE_MAX {
-            end_one(&mut known, of_one);
+        let mut counts = HashMap::<u64, usize>::new();
+        known.values().for_each(|login| *counts.entry(login.identity.credential).or_default() += 1);
+        let most = counts.values().max().copied().unwrap_or_default();
+        if counts.get(&identity.credential).is_some_and(|count| *count >= LOGINS_OF_ONE_MAX) {
+            end_one(&mut known, |login| login.identity.credential == identity.credential);
         } else if known.len() >= LOGINS_MAX {
-            end_one(&mut known, |_| true);
+            end_one(&mut known, |login| counts[&login.identity.credential] == most);
         }
         known.insert(self.digest(&id), Login { identity, begun: now, used: now });
         id
@@ -216,6 +218,16 @@ mod tests {
         let all: Vec<LoginId> = (0..LOGINS_OF_ONE_MAX).map(|_| logins.begin(caller("a"), at(1))).collect();
         assert!(logins.find(&first, at(1), true).is_none() && logins.find(&other, at(1), true).is_some());
         assert!(all.iter().all(|id| logins.find(id, at(1), true).is_some()));
+    }
+
+    #[test]
+    fn those_with_many_logins_end_none_of_those_with_few() {
+        let logins = logins();
+        let admin = logins.begin(caller("admin"), at(0));
+        (0..LOGINS_MAX).for_each(|n| _ = logins.begin(caller(&format!("branch-{}", n % 50)), at(1)));
+        let new = logins.begin(caller("new"), at(2));
+        assert_eq!(logins.known.lock().len(), LOGINS_MAX);
+        assert!(logins.find(&admin, at(2), true).is_some() && logins.find(&new, at(2), true).is_some());
     }
 
     #[test]

@@ -63,7 +63,8 @@ impl KeyEnds {
             still.insert(key.name.to_string(), state);
         }
         if unnamed > 0 {
-            lines.push(format!("{unnamed} more keys have expired or expire soon: `latchd keys list` shows them"));
+            let keys = if unnamed == 1 { "key has expired or expires" } else { "keys have expired or expire" };
+            lines.push(format!("{unnamed} more {keys} soon: `latchd keys list` shows all of them"));
         }
         self.told = still;
         lines

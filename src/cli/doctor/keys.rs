@@ -18,8 +18,8 @@ pub fn check(config: &Config, now: u64) -> Vec<Finding> {
     match read {
         Ok(read) => {
             let found = ends(check, &read.keys, now);
-            let count = read.keys.len();
-            findings.push(Finding::ok(check, format!("{} has {count} keys", file.display())));
+            let (count, keys) = (read.keys.len(), if read.keys.len() == 1 { "key" } else { "keys" });
+            findings.push(Finding::ok(check, format!("{} has {count} {keys}", file.display())));
             findings.extend(found);
         }
         Err(reason) => findings.push(Finding::error(
