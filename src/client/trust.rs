@@ -187,3 +187,20 @@ impl ServerCertVerifier for Verifier {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_without_an_end_is_refused() {
+        let endless = || PathBuf::from("/dev/zero");
+        let refused = |trust: Trust, pair: Option<(PathBuf, PathBuf)>| {
+            let refused = trust.config(false, false, pair.as_ref()).err().expect("refused");
+            assert!(refused.to_string().contains("/dev/zero cannot be used as a"), "{refused}");
+            assert!(refused.to_string().contains("it is longer than 4194304 bytes"), "{refused}");
+        };
+        refused(Trust::Authority(endless()), None);
+        refused(Trust::System, Some((endless(), endless())));
+    }
+}

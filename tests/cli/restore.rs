@@ -153,6 +153,10 @@ fn unusable_backup_creates_no_directory() {
     refused(&restore(&left, "new", &[]), "nothing cannot be read: No such file");
     left.backup = left.home.path().to_owned();
     refused(&restore(&left, "new", &[]), "cannot be read: ");
+    left.backup = left.home.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&left.backup).status();
+    assert!(made.is_ok_and(|made| made.success()));
+    refused(&restore(&left, "new", &[]), "pipe cannot be read: it is not a regular file");
 }
 
 #[test]
