@@ -196,7 +196,7 @@ mod tests {
     fn file_without_an_end_is_refused() {
         let endless = || PathBuf::from("/dev/zero");
         let refused = |trust: Trust, pair: Option<(PathBuf, PathBuf)>| {
-            let refused = trust.config(false, false, pair.as_ref()).err().expect("refused");
+            let refused = trust.config(false, false, pair.as_ref()).expect_err("refused");
             assert!(refused.to_string().contains("/dev/zero cannot be used as a"), "{refused}");
             assert!(refused.to_string().contains("it is longer than 4194304 bytes"), "{refused}");
         };
