@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -38,6 +39,12 @@ enum Closing {
 impl Tracked {
     pub fn new(stream: TcpStream, link: Arc<Link>) -> Self {
         Self { stream, link, closing: Closing::Open }
+    }
+
+    /// Whether the peer has ended the connection, or its side of it: also where that is behind bytes that nobody has read.
+    pub fn is_ended_by_peer(&self) -> bool {
+        let mut asked = [PollFd::new(&self.stream, PollFlags::RDHUP)];
+        matches!(poll(&mut asked, Some(&Timespec::default())), Ok(1..))
     }
 
     /// Whether the peer has refused some of what was sent. To be asked after both sides have ended: a peer that had ended

@@ -1,6 +1,7 @@
 //! Clients of the Redis protocol that end the connection, or their side of it, before they have read the answers.
 
 use crate::dialects::dialect_client::until;
+use crate::support::client::Client;
 use crate::support::process::Server;
 use crate::support::redis::{RELEASE, RedisClient, Reply, encoded};
 use crate::support::spec::Spec;
@@ -82,4 +83,21 @@ fn client_that_ends_its_side_gets_all_answers_and_keeps_its_grants() {
         }
         drop(RedisClient::new(&server));
     }
+}
+
+/// More than the server reads at once stands between the grant and the end of the connection.
+#[test]
+fn grant_before_a_long_pipeline_of_a_client_that_closes_is_given_up() {
+    let server = Spec::in_memory().redis().configuration("[redis]\ncommand_bytes_max = \"4KiB\"\n").start();
+    let mut client = RedisClient::new(&server);
+    assert_eq!(client.ask(&["PING"]), Reply::Status("PONG".to_owned()));
+    let own = ["SET", "own", "v", "NX"];
+    server.freeze_whole();
+    client.send(&pipeline(&[&[&own[..]], &vec![&["PING"][..]; 2000][..]].concat()));
+    drop(client);
+    server.thaw();
+    let mut http = Client::plain(&server);
+    let given_up = "latchd_undelivered_grants_total 1";
+    until("the grant to be given up", || http.get("/metrics").text().lines().any(|line| line == given_up));
+    until("the lock to be free", || http.get("/v1/locks/own").status == 404);
 }

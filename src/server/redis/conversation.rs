@@ -210,10 +210,16 @@ impl<S: TrackedStream> Conversation<S> {
         self.link.metrics().count_redis_command(answer.command, is_error);
         tracing::debug!(command = answer.command, is_error, "{} of a client of the Redis protocol", answer.command);
         match answer.delivery {
-            Some(delivery) if self.peer == Peer::Sends => self.link.connection.register(delivery),
+            Some(delivery) if self.is_read() => self.link.connection.register(delivery),
             Some(delivery) => self.unconfirmed.push(delivery),
             None => {}
         }
+    }
+
+    /// Whether somebody reads the answers, as far as is known. The end of the client's side may stand behind commands that
+    /// are not read yet.
+    fn is_read(&self) -> bool {
+        self.peer == Peer::Sends && !self.stream.tracked().is_ended_by_peer()
     }
 
     /// Sends the answers, if there is anybody to read them.
