@@ -40,7 +40,9 @@ impl Access {
             let expires = key.expires;
             let prepared = key.prepare(Some(Ending::new(expires, changes.subscribe())))?;
             if let Some(first) = self.fixed.given.get(&prepared.digest) {
+                // Its caller is the first, also before that has shown a password for the first time.
                 accept_twin(first, &prepared.identity)?;
+                continue;
             }
             let same = before.of_digest(&prepared.digest, &self.keyed);
             let same = same.filter(|same| same.is_caller_of(&prepared.identity) && same.ending().is_some());

@@ -49,7 +49,9 @@ pub mod inspection {
     pub use super::tls::{Files, Tls, TlsError, check_files, refusal_of_own};
     pub use crate::base::clock::{check_wall_clock, http_date, rfc3339, unix_time};
     pub use crate::base::named_file::{PEM_BYTES_MAX, read as read_named_file};
-    pub use crate::telemetry::traces::{CollectorFiles, check_collector_files};
+    pub use crate::telemetry::traces::{
+        COLLECTOR_CA, COLLECTOR_CERT, COLLECTOR_KEY, CollectorFiles, check_collector_files,
+    };
 }
 
 /// What the command line does with backups while no server runs.

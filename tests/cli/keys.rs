@@ -58,8 +58,15 @@ fn secret_of_two_credentials_is_told_at_the_start() {
     let path = home.path().join("keys.toml").display().to_string();
     let (good, ops, told) = latchd(&["keys", "new", "ops", "--role", "admin", "--file", &path], "");
     assert!(good, "{told}");
-    let server =
-        Spec::in_memory().api_key(ops.trim()).configuration(format!("[access]\nkeys_file = {path:?}\n")).start();
-    let told = "the credentials \"command-line-key-1\" and \"ops\" have one secret";
-    assert!(server.stderr().contains(told), "{}", server.stderr());
+    let access = format!("[access]\nkeys_file = {path:?}\n");
+    let start = |spec: Spec| spec.configuration(access.clone()).start();
+    for (first, server) in [
+        ("command-line-key-1", start(Spec::in_memory().api_key(ops.trim()))),
+        ("command-line-password-1", start(Spec::in_memory().password(ops.trim()))),
+    ] {
+        let told = format!("the credentials \"{first}\" and \"ops\" have one secret");
+        assert_eq!(server.stderr().matches(&told).count(), 1, "{}", server.stderr());
+        let status = Client::plain(&server).with_header("X-API-Key", ops.trim()).get("/v1/locks").status;
+        assert_eq!(status, 200, "{first}");
+    }
 }

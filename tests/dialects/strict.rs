@@ -29,6 +29,7 @@ const MISSPELT: &[Row] = &[
     ("DELETE", "/releaselock?lockname=a&token=x&tokn=y", "", "tokn", "token"),
     ("GET", "/status?aut=x", "", "aut", "auth"),
     ("GET", "/v1/locks?prefx=a", "", "prefx", "prefix"),
+    ("GET", "/v1/locks?prefix=a&prefix=b", "", "prefix", "given once"),
     ("GET", "/v1/locks?Held=true", "", "Held", "held"),
     ("GET", "/v1/locks/a?consistancy=stale", "", "consistancy", "consistency"),
     ("GET", "/v1/sessions?limits=5", "", "limits", "limit"),
@@ -38,6 +39,7 @@ const MISSPELT: &[Row] = &[
     ("DELETE", "/v1/locks/a/holds/b?reson=x", "", "reson", "reason"),
     ("DELETE", "/v1/locks/a/holds/b", r#"{"raeson":"x"}"#, "raeson", "reason"),
     ("DELETE", "/v1/holds?name=a&key=b&resaon=x", "", "resaon", "reason"),
+    ("DELETE", "/v1/holds?name=a&name=b&key=c", "", "name", "given once"),
     ("POST", "/v1/cluster/members", r#"{"node":2,"adress":"x"}"#, "adress", "address"),
 ];
 
@@ -60,7 +62,7 @@ fn compat_setting_ignores_unknown_fields() {
     let mut client = DialectClient::new(Protocol::SessionsV1, &server).client;
     let taken = client.send("POST", "/v1/lock?ttl=1", br#"{"name":"a","lock_timeout":30,"x":[{"y":null}]}"#).json();
     assert_eq!(taken["locked"], true, "{taken}");
-    assert_eq!(client.get("/v1/locks?x=1&prefix=a").json()["locks"][0]["name"], "a");
+    assert_eq!(client.get("/v1/locks?x=1&x=2&prefix=a").json()["locks"][0]["name"], "a");
     assert_eq!(client.get("/getlock?lockname=b&lifetme=5").json()["lockacquired"], true);
     assert_eq!(client.send("POST", "/session", b"name=value").status, 201);
     assert_eq!(client.send("POST", "/lock/c?ttl=1", b"").status, 200);

@@ -46,7 +46,7 @@ errors!(CampaignErrors: Problem<'_>, BODY, IN_SESSION, CAMPAIGN, CREDENTIAL, WRI
     params(NameInPath, IdempotencyHeader),
     request_body(content = CampaignRequest, example = json!({"value": "10.0.0.7:5432", "lease_seconds": 10, "wait_timeout_seconds": 30})),
     responses(
-        (status = 200, description = "Elected, or not: `elected` tells.", body = inline(Either<Elected<'_>, NotElected<'_>>), headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+        (status = 200, description = "Elected, or not: `elected` tells.", body = inline(Either<Elected<'_>, NotElected<'_>>), headers(("Set-Cookie", description = "`ldlm-session` again, as LDLM sends it with every answer."))),
         CampaignErrors,
     ),
     security(("session" = [])),
@@ -70,7 +70,7 @@ pub async fn campaign(State(app): State<AppState>, captured: Captured, request: 
     ),
     request_body(content = CampaignRequest, example = json!({"value": "10.0.0.7:5432", "lease_seconds": 10, "wait_timeout_seconds": 30})),
     responses(
-        (status = 200, description = "Elected, or not: `elected` tells.", body = inline(Either<Elected<'_>, NotElected<'_>>), headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+        (status = 200, description = "Elected, or not: `elected` tells.", body = inline(Either<Elected<'_>, NotElected<'_>>), headers(("Set-Cookie", description = "`ldlm-session` again, as LDLM sends it with every answer."))),
         CampaignErrors,
     ),
     security(("session" = [])),

@@ -41,7 +41,7 @@ struct KeyQuery {
     params(NameInPath),
     request_body(content = SetValueRequest),
     responses(
-        (status = 200, description = "The value is changed.", body = Elected<'_>, headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+        (status = 200, description = "The value is changed.", body = Elected<'_>, headers(("Set-Cookie", description = "`ldlm-session` again, as LDLM sends it with every answer."))),
         ValueErrors,
     ),
     security(("session" = [])),
@@ -60,7 +60,7 @@ pub async fn set_value(State(app): State<AppState>, captured: Captured, request:
     params(("name" = String, Query, description = "The election's name.", format = "lock-name", min_length = 1, example = "database/primary")),
     request_body(content = SetValueRequest),
     responses(
-        (status = 200, description = "The value is changed.", body = Elected<'_>, headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+        (status = 200, description = "The value is changed.", body = Elected<'_>, headers(("Set-Cookie", description = "`ldlm-session` again, as LDLM sends it with every answer."))),
         ValueErrors,
     ),
     security(("session" = [])),
@@ -90,7 +90,7 @@ async fn change(candidate: &Candidate<'_>, name: Name, body: &[u8]) -> Result<Re
     path = "/v1/elections/{name}",
     params(NameInPath, KeyQuery),
     responses(
-        (status = 200, description = "The caller does not lead any more.", body = Resigned<'_>, headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+        (status = 200, description = "The caller does not lead any more.", body = Resigned<'_>, headers(("Set-Cookie", description = "`ldlm-session` again, as LDLM sends it with every answer."))),
         ResignErrors,
     ),
     security(("session" = [])),
@@ -112,7 +112,7 @@ pub async fn resign(State(app): State<AppState>, captured: Captured, request: Re
         KeyQuery,
     ),
     responses(
-        (status = 200, description = "The caller does not lead any more.", body = Resigned<'_>, headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+        (status = 200, description = "The caller does not lead any more.", body = Resigned<'_>, headers(("Set-Cookie", description = "`ldlm-session` again, as LDLM sends it with every answer."))),
         ResignErrors,
     ),
     security(("session" = [])),

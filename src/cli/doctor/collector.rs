@@ -3,11 +3,11 @@
 use super::certificates::{Pem, judge, unreadable};
 use super::finding::Finding;
 use crate::config::Config;
-use crate::server::inspection::{self, CollectorFiles, PEM_BYTES_MAX, check_collector_files};
+use crate::server::inspection::{
+    self, COLLECTOR_CA as CA, COLLECTOR_CERT as CERT, COLLECTOR_KEY as KEY, CollectorFiles, PEM_BYTES_MAX,
+    check_collector_files,
+};
 
-const CA: &str = "tracing.ca_file";
-const CERT: &str = "tracing.client_cert_file";
-const KEY: &str = "tracing.client_key_file";
 const HEADERS: &str = "tracing.headers_file";
 
 pub fn check(config: &Config, now: u64) -> Vec<Finding> {
@@ -43,9 +43,9 @@ fn of_headers(config: &Config) -> Option<Finding> {
 fn of_certificates(files: &CollectorFiles, read: Vec<Pem>, now: u64) -> Vec<Finding> {
     match check_collector_files(files) {
         Ok(()) => read.into_iter().flat_map(|(key, pem)| judge(key, key, inspection::described(&pem), now)).collect(),
-        Err(why) => {
-            let (key, why) = why.split_once(": ").unwrap_or((CERT, &why));
-            vec![Finding::error(key, why, "replace the file: certificate and key are PEM and belong together")]
+        Err(bad) => {
+            let advice = "replace the file: certificate and key are PEM and belong together";
+            vec![Finding::error(bad.config_key, bad.why, advice)]
         }
     }
 }

@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 
 use crate::base::fatal::{self, AbortOnPanic};
 use crate::base::{LogRateLimit, clock};
-
 use crate::mutants::planted;
 use crate::raft::data_dir::directory::DataDirLock;
 use crate::raft::data_dir::space::does_not_fit;

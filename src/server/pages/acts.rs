@@ -92,7 +92,7 @@ async fn find(app: &AppState, head: &Parts, who: &Identity, kind: Kind, target: 
         Kind::ForceRelease => {
             may_administer(who, "force the release of", &name)?;
             let (lock, hold) = hold(app, &name, target).await?;
-            all_names(hold.names(), |name| who.may_administer(name))?;
+            check_rights(hold.names(), |name| who.may_administer(name))?;
             Ok(Found::Hold(lock, hold))
         }
         Kind::GiveBack => {
@@ -101,14 +101,14 @@ async fn find(app: &AppState, head: &Parts, who: &Identity, kind: Kind, target: 
             if !acts::is_taken_by(&hold, who) {
                 return Err(Failure::new(Code::NotOwner, "this hold was not taken in the console by this credential"));
             }
-            all_names(hold.names(), |name| who.may_take(name))?;
+            check_rights(hold.names(), |name| who.may_take(name))?;
             Ok(Found::Hold(lock, hold))
         }
         Kind::DropWaiter => {
             may_administer(who, "drop a waiter of", &name)?;
             let waiter = waiter(app, &name, target).await?;
             let names = waiter.terms.iter().flat_map(|terms| &terms.names);
-            all_names(names.map(|(name, _)| name), |name| who.may_administer(name))?;
+            check_rights(names.map(|(name, _)| name), |name| who.may_administer(name))?;
             Ok(Found::Waiter(name, waiter))
         }
         Kind::EndSession => {
@@ -135,7 +135,7 @@ async fn find(app: &AppState, head: &Parts, who: &Identity, kind: Kind, target: 
 }
 
 /// A hold, or a wait, of several names ends under all of them. Those that somebody has no right to are not named either.
-fn all_names<'a>(mut names: impl Iterator<Item = &'a Name>, may: impl Fn(&Name) -> bool) -> Result<(), Failure> {
+fn check_rights<'a>(mut names: impl Iterator<Item = &'a Name>, may: impl Fn(&Name) -> bool) -> Result<(), Failure> {
     let detail = "this ends under all its names, and this credential lacks the right to some of them";
     if names.all(may) { Ok(()) } else { Err(Failure::new(Code::Forbidden, detail)) }
 }

@@ -146,7 +146,7 @@ impl Sender {
 
 fn exporter(collector: &Collector, failure: &LastFailure) -> Result<SpanExporter, String> {
     let Collector { endpoint, is_grpc, headers, files, .. } = collector;
-    let tls = CollectorTls::read(files)?;
+    let tls = CollectorTls::read(files).map_err(|unusable| unusable.to_string())?;
     let exporter = match is_grpc {
         true => {
             let grpc = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(TIMEOUT);

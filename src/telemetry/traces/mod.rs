@@ -11,7 +11,9 @@ mod sampling;
 mod tls;
 
 pub use export::{Collector, SpanCounts};
-pub use tls::{CollectorFiles, check as check_collector_files};
+pub use tls::{
+    CA as COLLECTOR_CA, CERT as COLLECTOR_CERT, CollectorFiles, KEY as COLLECTOR_KEY, check as check_collector_files,
+};
 
 use crate::base::clock::{process_age, system_time, unix_time};
 use crate::base::random::random_id;

@@ -27,13 +27,14 @@ pub struct CollectorTls {
 }
 
 impl CollectorTls {
-    pub fn read(files: &CollectorFiles) -> Result<CollectorTls, String> {
+    pub fn read(files: &CollectorFiles) -> Result<CollectorTls, UnusableFile> {
         let (ca_path, pair_paths) = (files.authorities.as_deref(), files.pair.as_ref());
         let authorities = ca_path.map(|path| read(CA, path)).transpose()?;
-        let pair = pair_paths.map(|(cert, key)| Ok::<_, String>((read(CERT, cert)?, read(KEY, key)?))).transpose()?;
+        let pair =
+            pair_paths.map(|(cert, key)| Ok::<_, UnusableFile>((read(CERT, cert)?, read(KEY, key)?))).transpose()?;
         let trusting = match ca_path.zip(authorities.as_deref()) {
             Some((path, pem)) => trusting(pem).map_err(|why| unusable(CA, path, &why))?,
-            None => trusting_the_system()?,
+            None => trusting_the_system().map_err(|why| UnusableFile { config_key: CA, why })?,
         };
         let config = match pair_paths.zip(pair.as_ref()) {
             Some(((cert, key), pem)) => showing(trusting, (cert, &pem.0), (key, &pem.1))?,
@@ -58,21 +59,30 @@ impl CollectorTls {
     }
 }
 
-/// Whether a start could use them; else why not, beginning with the configuration key.
-pub fn check(files: &CollectorFiles) -> Result<(), String> {
+/// Whether a start could use them.
+pub fn check(files: &CollectorFiles) -> Result<(), UnusableFile> {
     CollectorTls::read(files).map(drop)
 }
 
-const CA: &str = "tracing.ca_file";
-const CERT: &str = "tracing.client_cert_file";
-const KEY: &str = "tracing.client_key_file";
+// The configuration keys.
+pub const CA: &str = "tracing.ca_file";
+pub const CERT: &str = "tracing.client_cert_file";
+pub const KEY: &str = "tracing.client_key_file";
 
-fn read(config_key: &str, path: &Path) -> Result<Vec<u8>, String> {
+/// Which file cannot be used, and why.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("{config_key}: {why}")]
+pub struct UnusableFile {
+    pub config_key: &'static str,
+    pub why: String,
+}
+
+fn read(config_key: &'static str, path: &Path) -> Result<Vec<u8>, UnusableFile> {
     named_file::read_once(path, PEM_BYTES_MAX).map_err(|error| unusable(config_key, path, &error.to_string()))
 }
 
-fn unusable(config_key: &str, path: &Path, why: &str) -> String {
-    format!("{config_key}: {} cannot be used: {why}", path.display())
+fn unusable(config_key: &'static str, path: &Path, why: &str) -> UnusableFile {
+    UnusableFile { config_key, why: format!("{} cannot be used: {why}", path.display()) }
 }
 
 type Trusting = ConfigBuilder<ClientConfig, WantsClientCert>;
@@ -95,7 +105,7 @@ fn trusting(pem: &[u8]) -> Result<Trusting, String> {
     Ok(builder()?.with_root_certificates(roots))
 }
 
-fn showing(trusting: Trusting, cert: (&Path, &[u8]), key: (&Path, &[u8])) -> Result<ClientConfig, String> {
+fn showing(trusting: Trusting, cert: (&Path, &[u8]), key: (&Path, &[u8])) -> Result<ClientConfig, UnusableFile> {
     let chain = certificates(cert.1).map_err(|why| unusable(CERT, cert.0, &why))?;
     let secret = PrivateKeyDer::from_pem_slice(key.1)
         .map_err(|error| unusable(KEY, key.0, &format!("it has no PEM private key ({error})")))?;
@@ -125,7 +135,9 @@ mod tests {
             std::fs::write(&path, text).expect("written");
             path
         };
-        let refused = |authorities, pair| CollectorTls::read(&CollectorFiles { authorities, pair }).err();
+        let refused = |authorities, pair| {
+            CollectorTls::read(&CollectorFiles { authorities, pair }).err().map(|bad| bad.to_string())
+        };
         let made = || rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
         let (one, other) = (made(), made());
         let (cert, key) = (file("cert", &one.cert.pem()), file("key", &one.signing_key.serialize_pem()));

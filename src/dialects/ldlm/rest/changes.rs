@@ -33,7 +33,7 @@ errors!(TransferErrors: GatewayError, BODY, MESSAGE, WRITE, IN_SESSION, [Code::R
     path = "/v1/downgrade",
     request_body(content = DowngradeRequest, example = json!({"name": "report", "key": "9e2c0102-0304-4506-8708-090a0b0c0d0e"})),
     responses(
-        (status = 200, description = "The hold is shared.", body = LockAnswer, headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+        (status = 200, description = "The hold is shared.", body = LockAnswer, headers(("Set-Cookie", description = "`ldlm-session` again, as LDLM sends it with every answer."))),
         (status = 401, description = "No credential or a wrong one (then without a body), or no session cookie, or its session has ended.", body = SessionError),
         ChangeErrors,
     ),
@@ -53,7 +53,7 @@ pub fn downgrade(State(app): State<AppState>, request: Request) -> impl Future<O
     path = "/v1/upgrade",
     request_body(content = UpgradeRequest, example = json!({"name": "report", "key": "9e2c0102-0304-4506-8708-090a0b0c0d0e", "wait_timeout_seconds": 0.5})),
     responses(
-        (status = 200, description = "Exclusive, or not: `locked` tells. An `error` says why where it is more than that others share the lock.", body = LockAnswer, headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+        (status = 200, description = "Exclusive, or not: `locked` tells. An `error` says why where it is more than that others share the lock.", body = LockAnswer, headers(("Set-Cookie", description = "`ldlm-session` again, as LDLM sends it with every answer."))),
         (status = 401, description = "No credential or a wrong one (then without a body), or no session cookie, or its session has ended.", body = SessionError),
         UpgradeErrors,
     ),
@@ -72,7 +72,7 @@ pub fn upgrade(State(app): State<AppState>, request: Request) -> impl Future<Out
     path = "/v1/transfer",
     request_body(content = TransferRequest, example = json!({"name": "deploy/production", "key": "9e2c0102-0304-4506-8708-090a0b0c0d0e", "to_session": "9e2c01020304450687080910a0b0c0d0"})),
     responses(
-        (status = 200, description = "The other session has it.", body = TransferAnswer, headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+        (status = 200, description = "The other session has it.", body = TransferAnswer, headers(("Set-Cookie", description = "`ldlm-session` again, as LDLM sends it with every answer."))),
         (status = 401, description = "No credential or a wrong one (then without a body), or no session cookie, or its session has ended.", body = SessionError),
         TransferErrors,
     ),

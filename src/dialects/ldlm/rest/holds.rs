@@ -40,7 +40,7 @@ errors!(HoldErrors: GatewayError, BODY, MESSAGE, WRITE, IN_SESSION);
     params(IdempotencyHeader),
     request_body(content = LockRequest, example = json!({"name": "deploy/production", "lock_timeout_seconds": 30, "wait_timeout_seconds": 0.5, "metadata": {"host": "web-1"}})),
     responses(
-        (status = 200, description = "Taken, or not: `locked` tells. An `error` says why where it is more than plain contention.", body = LockAnswer, headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+        (status = 200, description = "Taken, or not: `locked` tells. An `error` says why where it is more than plain contention.", body = LockAnswer, headers(("Set-Cookie", description = "`ldlm-session` again, as LDLM sends it with every answer."))),
         (status = 401, description = "No credential or a wrong one (then without a body), or no session cookie, or its session has ended.", body = SessionError),
         LockErrors,
     ),
@@ -58,7 +58,7 @@ pub fn lock(State(app): State<AppState>, request: Request) -> impl Future<Output
     path = "/v1/unlock",
     request_body(content = UnlockRequest, example = json!({"name": "deploy/production", "key": "9e2c0102-0304-4506-8708-090a0b0c0d0e"})),
     responses(
-        (status = 200, description = "Released, or not: `unlocked` tells, and `error` says why.", body = UnlockAnswer, headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+        (status = 200, description = "Released, or not: `unlocked` tells, and `error` says why.", body = UnlockAnswer, headers(("Set-Cookie", description = "`ldlm-session` again, as LDLM sends it with every answer."))),
         (status = 401, description = "No credential or a wrong one (then without a body), or no session cookie, or its session has ended.", body = SessionError),
         HoldErrors,
     ),
@@ -80,7 +80,7 @@ macro_rules! renewal {
             path = $path,
             request_body(content = RenewRequest, example = json!({"name": "deploy/production", "key": "9e2c0102-0304-4506-8708-090a0b0c0d0e", "lock_timeout_seconds": 30})),
             responses(
-                (status = 200, description = "Renewed, or not: `locked` tells, and `error` says why.", body = LockAnswer, headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+                (status = 200, description = "Renewed, or not: `locked` tells, and `error` says why.", body = LockAnswer, headers(("Set-Cookie", description = "`ldlm-session` again, as LDLM sends it with every answer."))),
                 (status = 401, description = "No credential or a wrong one (then without a body), or no session cookie, or its session has ended.", body = SessionError),
                 HoldErrors,
             ),

@@ -126,7 +126,7 @@ errors!(CloseErrors: GatewayError, [Code::TooManyAttempts], ACT, WRITE, IN_SESSI
     params(IdempotencyHeader),
     request_body(content = Option<SessionRequest>, example = json!({"idle_timeout_seconds": 600})),
     responses(
-        (status = 201, description = "The session is open.", body = SessionAnswer, headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+        (status = 201, description = "The session is open.", body = SessionAnswer, headers(("Set-Cookie", description = "`ldlm-session` again, as LDLM sends it with every answer."))),
         (status = 401, description = "No credential, or a wrong one; without a body.", headers(("WWW-Authenticate", description = "`Basic realm=\"Restricted\"`"))),
         OpenErrors,
     ),
@@ -166,7 +166,7 @@ async fn open(state: &Sessions, head: &Parts, body: Body) -> Result<Response, Fa
     path = "/session",
     operation_id = "close_session",
     responses(
-        (status = 200, description = "The session is closed; the cookie is emptied.", body = SessionAnswer, headers(("Set-Cookie", description = "`ldlm-session`, for clients that have lost theirs."))),
+        (status = 200, description = "The session is closed; the cookie is emptied.", body = SessionAnswer, headers(("Set-Cookie", description = "`ldlm-session` again, as LDLM sends it with every answer."))),
         (status = 401, description = "No credential or a wrong one (then without a body), or no session cookie.", body = schema::SessionError),
         (status = 409, description = "The session is not known.", body = schema::SessionError),
         CloseErrors,
